@@ -1,0 +1,70 @@
+"""medcourse: why medical image classifiers fail, and how to notice.
+
+Everything public is here (``import medcourse as mc``) and is loaded at first use, so that neither torch nor pandas is
+imported before it is needed (PEP 562).
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from medcourse import errors as errors
+    from medcourse.data.cohort import Cohort as Cohort
+    from medcourse.data.leaks import find_leaks as find_leaks
+    from medcourse.data.load import datasets as datasets
+    from medcourse.data.load import load as load
+    from medcourse.data.load import load_table as load_table
+    from medcourse.data.splits import split as split
+    from medcourse.evaluation.metrics import compare as compare
+    from medcourse.evaluation.metrics import evaluate as evaluate
+    from medcourse.evaluation.metrics import predictive_values as predictive_values
+    from medcourse.evaluation.predictions import Predictions as Predictions
+    from medcourse.evaluation.thresholds import choose_threshold as choose_threshold
+    from medcourse.evaluation.thresholds import confusion as confusion
+    from medcourse.imbalance.samplers import BalancedSampler as BalancedSampler
+    from medcourse.imbalance.weights import class_weights as class_weights
+    from medcourse.teaching import checks as checks
+    from medcourse.training.augmentation import Augmentation as Augmentation
+    from medcourse.training.models import build_model as build_model
+    from medcourse.training.trainer import Trainer as Trainer
+    from medcourse.viewing import plot as plot
+
+_HOME = {
+    "Cohort": "data.cohort",
+    "find_leaks": "data.leaks",
+    "datasets": "data.load",
+    "load": "data.load",
+    "load_table": "data.load",
+    "split": "data.splits",
+    "compare": "evaluation.metrics",
+    "evaluate": "evaluation.metrics",
+    "predictive_values": "evaluation.metrics",
+    "Predictions": "evaluation.predictions",
+    "choose_threshold": "evaluation.thresholds",
+    "confusion": "evaluation.thresholds",
+    "BalancedSampler": "imbalance.samplers",
+    "class_weights": "imbalance.weights",
+    "Augmentation": "training.augmentation",
+    "build_model": "training.models",
+    "Trainer": "training.trainer",
+}
+_ROOMS = {"errors": "errors", "plot": "viewing.plot", "checks": "teaching.checks"}
+
+__all__ = ["__version__", *sorted(_HOME), *sorted(_ROOMS)]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _ROOMS:
+        value: Any = importlib.import_module(f"medcourse.{_ROOMS[name]}")
+    elif name in _HOME:
+        value = getattr(importlib.import_module(f"medcourse.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module 'medcourse' has no attribute '{name}'")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

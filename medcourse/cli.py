@@ -1,0 +1,173 @@
+"""The command line: ``medcourse --help``. Rooms are imported inside the commands, so that it answers at once."""
+
+import os
+import platform
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from medcourse import __version__
+from medcourse.errors import MedcourseError
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Why medical image classifiers fail, and how to notice.",
+)
+data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the data sets.")
+app.add_typer(data_app, name="data")
+
+CourseFolder = Annotated[Path, typer.Option(help="The course's folder (source/, notebooks/, solutions/).")]
+DEMO_LESSON = "02_single_class_collapse"
+BEFORE_AFTER = "before-after"  # tag of the cell whose table `medcourse demo` prints
+
+
+@app.callback()
+def main() -> None:
+    """Make MEDCOURSE_MIRROR absolute for every kernel that a command starts in another folder."""
+    if os.environ.get("MEDCOURSE_MIRROR"):
+        from medcourse.data.fetch import make_mirror_absolute
+
+        make_mirror_absolute()
+
+
+def run() -> None:
+    """Entry point: an error of medcourse is one message on stderr and exit status 1."""
+    try:
+        app()
+    except MedcourseError as error:
+        typer.echo(f"medcourse: {error}", err=True)
+        sys.exit(1)
+
+
+@app.command()
+def doctor() -> None:
+    """What this machine has: versions, device and precision, memory, mirror and cache."""
+    import torch
+
+    from medcourse.data.fetch import cache_folder, mirror
+    from medcourse.training.device import computes_in_bf16
+
+    typer.echo(f"medcourse {__version__}, Python {platform.python_version()}, {platform.platform()}")
+    for package in ("torch", "torchvision", "lightning-fabric", "numpy", "pandas", "jupyterlab"):
+        typer.echo(f"  {package} {metadata.version(package)}")
+    kind = "cuda" if torch.cuda.is_available() else "cpu"
+    name = torch.cuda.get_device_name() if kind == "cuda" else f"{torch.get_num_threads()} threads"
+    typer.echo(f"device    {kind} ({name}), precision auto means {'bf16' if computes_in_bf16(kind) else 'fp32'}")
+    typer.echo(f"mirror    {mirror() or 'MEDCOURSE_MIRROR is not set: data sets come from their public addresses'}")
+    typer.echo(f"cache     {cache_folder()}")
+
+
+@data_app.command("list")
+def data_list() -> None:
+    """What the manifest offers, under which licence, and whether it is on this machine."""
+    from medcourse.data.load import datasets
+
+    table = datasets()
+    for name, row in table.iterrows():
+        size = f"{row['images']} images, {row['mb']:.0f} MB" if row["kind"] == "images" else f"{row['images']} rows"
+        typer.echo(f"{name}\n    {row['title']}\n    {size}; licence {row['licence']}; here: {row['here'] or 'no'}")
+
+
+@data_app.command("fetch")
+def data_fetch(name: str) -> None:
+    """Fetch and verify one data set."""
+    from medcourse.data.fetch import fetch
+    from medcourse.data.manifest import find_dataset
+
+    dataset = find_dataset(name)
+    folder = fetch(dataset)
+    typer.echo(f"{name}: {dataset.tree.files} files, every one as the manifest promises, in {folder}")
+
+
+@data_app.command("verify")
+def data_verify() -> None:
+    """Hash the files of every data set in the cache again; exit status 1 when one has changed."""
+    from medcourse.data.fetch import check_cached, tree_folder
+    from medcourse.data.manifest import read_manifest
+
+    words = {True: "intact", False: "CHANGED", None: "not in the cache"}
+    results = {}
+    for name, dataset in read_manifest().items():
+        results[name] = check_cached(dataset)
+        hint = f" (remove {tree_folder(dataset)} and fetch it again)" if results[name] is False else ""
+        typer.echo(f"{name}: {words[results[name]]}{hint}")
+    if False in results.values():
+        raise typer.Exit(1)
+
+
+@app.command()
+def build(
+    lessons: Annotated[list[str] | None, typer.Argument(help="Lesson names; all when none is given.")] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Write nothing; fail on drift, broken checks or budget.")
+    ] = False,
+    course: CourseFolder = Path("course"),
+) -> None:
+    """Make student notebooks and executed solutions from the lesson sources (or check them)."""
+    from medcourse.teaching import build as builder
+
+    if not check:
+        builder.build(course, lessons or None, on_cell=_say_cell)
+        return
+    problems = builder.check(course, lessons or None, on_cell=_say_cell)
+    for problem in problems:
+        typer.echo(problem, err=True)
+    if problems:
+        raise typer.Exit(1)
+    typer.echo("every lesson is built, executed and graded as its source says")
+
+
+@app.command()
+def demo(
+    out: Annotated[Path, typer.Option(help="Folder for the executed HTML.")] = Path("build/demo"),
+    course: CourseFolder = Path("course"),
+) -> None:
+    """Execute lesson 02 on this machine: fetch, split, train, fail, repair, judge; print the table, write the HTML."""
+    from medcourse.teaching import build as builder
+
+    began = time.perf_counter()
+    lesson = builder.read_lesson(course / "source" / f"{DEMO_LESSON}.py")
+    typer.echo(f"lesson {DEMO_LESSON}: {lesson.meta.pitfall}")
+    notebook = builder.execute(lesson, course / "notebooks", probes=False, on_cell=_say_cell)
+    out.mkdir(parents=True, exist_ok=True)
+    page = out / f"{DEMO_LESSON}.html"
+    builder.to_html(notebook, page)
+    for line in _phantom_notices(notebook):
+        typer.echo(f"\n{line}")
+    typer.echo(f"\n{_before_after(notebook)}")
+    typer.echo(f"\nthe executed lesson lies in {page} ({time.perf_counter() - began:.0f} s)")
+
+
+@app.command()
+def lab(course: CourseFolder = Path("course")) -> None:
+    """Open JupyterLab on the course."""
+    arguments = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={course}"]
+    os.execv(sys.executable, arguments)
+
+
+def _say_cell(number: int, total: int, heading: str, seconds: float) -> None:
+    if seconds >= 1:
+        typer.echo(f"[{number:3d}/{total}] {heading[:70]} ... {seconds:.0f} s")
+
+
+def _texts(cell: "NotebookNode") -> str:
+    parts = [o.get("text") or o.get("data", {}).get("text/plain", "") for o in cell.get("outputs", [])]
+    return "\n".join(part.rstrip() for part in parts if part)
+
+
+def _phantom_notices(notebook: "NotebookNode") -> list[str]:
+    lines = [line for cell in notebook.cells for line in _texts(cell).splitlines()]
+    return [line for line in lines if line.startswith("PHANTOM DATA")]
+
+
+def _before_after(notebook: "NotebookNode") -> str:
+    return "\n\n".join(_texts(c) for c in notebook.cells if BEFORE_AFTER in c.metadata.get("tags", []))

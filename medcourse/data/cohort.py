@@ -1,0 +1,283 @@
+"""A cohort: images, one table row for each, and who the group (patient or lesion) of each image is."""
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from medcourse.errors import CohortError
+
+Task = Literal["binary", "multiclass"]
+
+
+class ImageRows:
+    """Some rows of an array, read only when asked for: a subset of a memory-mapped stack without a copy.
+
+    Behaves like a read-only array in its first dimension: ``len``, ``shape``, ``dtype``, ``ndim``, indexing with an
+    integer, a slice, integers or booleans (which reads those rows), iteration, and ``np.asarray`` (which reads all).
+    """
+
+    def __init__(self, base: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
+        self._base = base
+        self._rows = rows
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self._rows), *self._base.shape[1:])
+
+    @property
+    def dtype(self) -> np.dtype[np.uint8]:
+        return self._base.dtype
+
+    @property
+    def ndim(self) -> int:
+        return self._base.ndim
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
+        first, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
+        picked = self._base[self._rows[first]]
+        if not rest:
+            return picked
+        return picked[rest] if np.ndim(self._rows[first]) == 0 else picked[(slice(None), *rest)]
+
+    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
+        return (self._base[row] for row in self._rows)
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        return np.asarray(self._base[self._rows], dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"ImageRows(shape={self.shape}, dtype={self.dtype})"
+
+
+class Cohort:
+    """Images with their table.
+
+    Args:
+        images: uint8, N x C x H x W, C = 1 (grey) or 3 (RGB); may be memory-mapped.
+        table: one row per image in the same order, index = image id (unique), with the columns ``label`` (a class
+            name) and ``group`` (who or what the image shows: the patient, else the lesion). Other columns are kept.
+        classes: class names. With two, ``classes[1]`` is the positive one (the disease).
+        masks: uint8, N x H x W, 1 inside and 0 outside, or None.
+        name: for messages.
+        laterality: left and right mean something in these images (a mirrored chest film shows dextrocardia).
+        is_phantom: drawn, not real.
+
+    Attributes:
+        table, classes, name, laterality, is_phantom: as given.
+        task: "binary" for two classes, else "multiclass".
+        positive: ``classes[1]`` of a binary cohort.
+
+    Raises:
+        CohortError: shapes, types, ids, labels or groups do not fit together.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8],
+        table: pd.DataFrame,
+        classes: Sequence[str],
+        *,
+        masks: NDArray[np.uint8] | None = None,
+        name: str = "cohort",
+        laterality: bool = False,
+        is_phantom: bool = False,
+    ) -> None:
+        self.name = name
+        self.classes = tuple(classes)
+        self.laterality = laterality
+        self.is_phantom = is_phantom
+        self._base = images
+        self._masks = masks
+        self._rows = np.arange(len(table), dtype=np.int64)
+        self.table = table.copy()
+        self.table.index.name = "image_id"
+        self._check()
+        self._codes = self._encode()
+
+    # ------------------------------------------------------------------ what it holds
+
+    @property
+    def images(self) -> NDArray[np.uint8] | ImageRows:
+        """uint8, N x C x H x W: the memory-mapped array, or for a subset a view of its rows."""
+        return self._view(self._base)
+
+    @property
+    def masks(self) -> NDArray[np.uint8] | ImageRows | None:
+        """uint8, N x H x W, 1 inside; None when the data set has none."""
+        return None if self._masks is None else self._view(self._masks)
+
+    @property
+    def task(self) -> Task:
+        """ "binary" or "multiclass"."""
+        return "binary" if len(self.classes) == 2 else "multiclass"
+
+    @property
+    def positive(self) -> str:
+        """The positive class of a binary cohort.
+
+        Raises:
+            CohortError: there are more than two classes.
+        """
+        if self.task != "binary":
+            raise CohortError(
+                f"{self.name} has {len(self.classes)} classes ({', '.join(self.classes)}), so none of them is the "
+                "positive one. Call relabel({...: ...}, positive=...) first."
+            )
+        return self.classes[1]
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """int64, N: the position of each image's label in ``classes``."""
+        return self._codes
+
+    @property
+    def channels(self) -> int:
+        """1 (grey) or 3 (RGB)."""
+        return int(self._base.shape[1])
+
+    @property
+    def size(self) -> int:
+        """Height and width in pixels (images are square)."""
+        return int(self._base.shape[-1])
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {n}" for name, n in self.counts().items())
+        kind = " (PHANTOM)" if self.is_phantom else ""
+        return (
+            f"Cohort {self.name}{kind}: {len(self)} images of {self.channels} x {self.size} x {self.size}, "
+            f"{self.table['group'].nunique()} groups; {counts}"
+        )
+
+    def counts(self) -> pd.Series:
+        """Images of each class, in class order (a class without images counts 0)."""
+        found = np.bincount(self._codes, minlength=len(self.classes))
+        return pd.Series(found, index=pd.Index(self.classes, name="label"), name="images")
+
+    def read(self, rows: ArrayLike) -> NDArray[np.uint8]:
+        """The images in these positions (int, within this cohort), copied into memory: uint8, n x C x H x W."""
+        return np.ascontiguousarray(self._base[self._rows[np.asarray(rows)]])
+
+    # ------------------------------------------------------------------ parts of it
+
+    def subset(self, which: ArrayLike | Callable[[pd.DataFrame], ArrayLike]) -> "Cohort":
+        """The images that a mask or a list of ids names, as views of the same array.
+
+        Args:
+            which: booleans (one per image; a Series is matched by its index), or image ids in the order wanted, or a
+                function of the table that returns either.
+
+        Raises:
+            CohortError: a mask of another length, ids that do not exist or occur twice, or nothing left.
+        """
+        if callable(which):
+            which = which(self.table)
+        if isinstance(which, pd.Series) and which.dtype == bool:
+            if not which.index.equals(self.table.index):
+                raise CohortError(f"the mask's index is not that of {self.name}.table; build it from this table")
+            which = which.to_numpy()
+        chosen = np.asarray(which)
+        if chosen.dtype == bool:
+            if chosen.shape != (len(self),):
+                raise CohortError(f"the mask has {chosen.size} values, {self.name} has {len(self)} images")
+            positions = np.flatnonzero(chosen)
+        else:
+            positions = self._positions(chosen)
+        if len(positions) == 0:
+            raise CohortError(f"this subset of {self.name} holds no image")
+        return self._with(positions, self.table.iloc[positions], self.classes)
+
+    def relabel(self, mapping: Mapping[str, str], positive: str | None = None) -> "Cohort":
+        """Other class names, or fewer of them; images whose label the mapping leaves out leave the cohort.
+
+        ``skin.relabel({"nv": "nevus", "mel": "melanoma"}, positive="melanoma")`` makes a binary cohort of two of the
+        seven diagnoses.
+
+        Args:
+            mapping: label now -> label then; several labels may become one.
+            positive: the positive class. Required when two classes are left: it is stated, never guessed.
+
+        Raises:
+            CohortError: a label that does not exist, fewer than two classes left, or a missing or unknown positive.
+        """
+        unknown = [label for label in mapping if label not in self.classes]
+        if unknown:
+            raise CohortError(f"{self.name} has no class {unknown}; its classes are {', '.join(self.classes)}")
+        names = list(dict.fromkeys(mapping.values()))
+        if len(names) < 2:
+            raise CohortError(f"relabel leaves one class only ({', '.join(names)}); a cohort needs two")
+        if positive is None and len(names) == 2:
+            raise CohortError(f"state which of {names} is the positive class: relabel(..., positive=...)")
+        if positive is not None and positive not in names:
+            raise CohortError(f"positive='{positive}' is none of the new classes {names}")
+        if positive is not None and len(names) == 2:
+            names = [name for name in names if name != positive] + [positive]
+        kept = np.flatnonzero(self.table["label"].isin(list(mapping)).to_numpy())
+        table = self.table.iloc[kept].copy()
+        table["label"] = table["label"].map(dict(mapping))
+        return self._with(kept, table, tuple(names))
+
+    # ------------------------------------------------------------------ inside
+
+    def _with(self, positions: NDArray[np.int64], table: pd.DataFrame, classes: tuple[str, ...]) -> "Cohort":
+        part = object.__new__(Cohort)
+        part.__dict__.update(self.__dict__)
+        part._rows = self._rows[positions]
+        part.table = table.copy()
+        part.classes = classes
+        part._codes = part._encode()
+        return part
+
+    def _view(self, base: NDArray[np.uint8]) -> NDArray[np.uint8] | ImageRows:
+        whole = len(self._rows) == len(base) and np.array_equal(self._rows, np.arange(len(base)))
+        return base if whole else ImageRows(base, self._rows)
+
+    def _positions(self, ids: NDArray[Any]) -> NDArray[np.int64]:
+        positions = self.table.index.get_indexer(pd.Index(ids))
+        if (positions < 0).any():
+            missing: list[Hashable] = list(np.asarray(ids)[positions < 0][:3])
+            raise CohortError(f"{self.name} has no image {missing} ({int((positions < 0).sum())} such ids)")
+        if len(np.unique(positions)) < len(positions):
+            raise CohortError(f"an image id is named twice; a subset of {self.name} holds each image once")
+        return positions.astype(np.int64)
+
+    def _encode(self) -> NDArray[np.int64]:
+        return pd.Categorical(self.table["label"], categories=list(self.classes)).codes.astype(np.int64)
+
+    def _check(self) -> None:
+        images, table = self._base, self.table
+        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+            raise CohortError(
+                f"images are {images.dtype} of shape {images.shape}; they must be uint8, N x C x H x W with C = 1 or 3"
+            )
+        if len(images) != len(table):
+            raise CohortError(f"{len(images)} images, but {len(table)} table rows")
+        if len(images) == 0:
+            raise CohortError(f"{self.name} holds no image")
+        if self._masks is not None and self._masks.shape != (len(images), *images.shape[2:]):
+            raise CohortError(f"masks have shape {self._masks.shape}, images {images.shape}: give one mask per image")
+        missing = [column for column in ("label", "group") if column not in table.columns]
+        if missing:
+            raise CohortError(f"the table of {self.name} lacks the column(s) {missing}; it has {list(table.columns)}")
+        if not table.index.is_unique:
+            twice = table.index[table.index.duplicated()][:3].tolist()
+            raise CohortError(f"image ids must be unique; these occur more than once: {twice}")
+        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
+            raise CohortError(f"classes are {self.classes}; there must be two or more, all different")
+        for column in ("label", "group"):
+            if (empty := table[column].isna()).any():
+                raise CohortError(f"{int(empty.sum())} images have no {column}: {table.index[empty][:3].tolist()}")
+        strange = ~table["label"].isin(self.classes)
+        if strange.any():
+            raise CohortError(
+                f"{int(strange.sum())} images have labels outside the classes {self.classes}: "
+                f"{sorted(set(table.loc[strange, 'label']))[:5]}"
+            )

@@ -1,0 +1,236 @@
+"""Fetch a data set and prove that it is the right one.
+
+Sources are tried in the manifest's order. One that cannot be reached is passed over; one that answers with something
+else is refused by hash and named; the first that holds the right files is unpacked into the cache. The unpacked folder
+appears under its final name only when every file has been checked, so a killed or parallel fetch leaves no half of it.
+"""
+
+import hashlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+import zipfile
+from pathlib import Path, PurePosixPath
+
+from medcourse.data.manifest import Dataset, Source, Tree
+from medcourse.errors import IntegrityError, SourceError
+
+MIRROR = "MEDCOURSE_MIRROR"
+CACHE = "MEDCOURSE_CACHE"
+TIMEOUT = "MEDCOURSE_TIMEOUT"
+
+
+class _UnreachableError(Exception):
+    """A source did not answer."""
+
+
+class _RefusedError(Exception):
+    """A source answered with something else than the manifest promises."""
+
+
+def cache_folder() -> Path:
+    """``MEDCOURSE_CACHE``, else the user's cache folder; made when missing."""
+    import pooch
+
+    folder = Path(os.environ.get(CACHE) or pooch.os_cache("medcourse")).expanduser().resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def mirror() -> str | None:
+    """``MEDCOURSE_MIRROR``: a folder (made absolute) or an http(s) base without its last slash; None when unset."""
+    value = os.environ.get(MIRROR, "").strip()
+    if not value:
+        return None
+    if value.startswith(("http://", "https://")):
+        return value.rstrip("/")
+    return str(Path(value).expanduser().resolve())
+
+
+def make_mirror_absolute() -> None:
+    """Rewrite ``MEDCOURSE_MIRROR`` so that a kernel started in another folder finds the same mirror."""
+    value = mirror()
+    if value is not None:
+        os.environ[MIRROR] = value
+
+
+def tree_folder(dataset: Dataset) -> Path:
+    """Where the unpacked, checked files of a data set lie (whether or not they are there yet)."""
+    return cache_folder() / "trees" / f"{dataset.name}-{dataset.tree.sha256[:16]}"
+
+
+def fetch(dataset: Dataset, progress: bool = True) -> Path:
+    """The folder that holds a data set's checked files; fetched first when it is not in the cache.
+
+    Args:
+        dataset: the manifest's entry.
+        progress: show a bar while downloading.
+
+    Raises:
+        IntegrityError: a source answered with something else, and no other source serves.
+        SourceError: no source could be reached; the message numbers the manual steps.
+    """
+    folder = tree_folder(dataset)
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(exist_ok=True)
+    unreachable: list[str] = []
+    refused: list[str] = []
+    for source in dataset.sources:
+        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
+            try:
+                place, archive = _obtain(source, Path(scratch), progress)
+                unpacked = Path(scratch) / "tree"
+                _unpack(archive, unpacked, source, dataset.tree)
+                _check_tree(unpacked, dataset.tree)
+            except _UnreachableError as error:
+                unreachable.append(str(error))
+            except _RefusedError as error:
+                refused.append(f"{place}: {error}")
+            else:
+                publish(unpacked, folder)
+                return folder
+    if refused:
+        raise IntegrityError(
+            f"'{dataset.name}' was refused, because what came is not what the manifest promises:\n"
+            + "\n".join(f"  - {line}" for line in [*refused, *unreachable])
+            + "\nNothing was kept. Remove or repair that source, then try again."
+        )
+    raise SourceError(
+        f"'{dataset.name}' could not be fetched, no source answered:\n"
+        + "\n".join(f"  - {line}" for line in unreachable)
+        + "\n"
+        + manual_steps(dataset)
+    )
+
+
+def manual_steps(dataset: Dataset) -> str:
+    """Numbered steps to bring a data set by hand."""
+    packed = next((s for s in dataset.sources if s.mirror), dataset.sources[0])
+    name = packed.mirror or PurePosixPath(packed.url or "").name
+    return (
+        "To bring it by hand:\n"
+        f"  1. Get {name}"
+        + (f" (sha256 {packed.sha256})" if packed.sha256 else "")
+        + f" from your course or colleague; where it comes from: {dataset.homepage}\n"
+        "  2. Put it into any folder.\n"
+        f"  3. Set {MIRROR} to that folder and try again."
+    )
+
+
+def publish(made: Path, final: Path) -> None:
+    """Rename a finished folder to its final name; when another process was first, theirs is kept."""
+    try:
+        made.rename(final)
+    except OSError:
+        if not final.is_dir():
+            raise
+        shutil.rmtree(made)
+
+
+def check_cached(dataset: Dataset) -> bool | None:
+    """Hash a data set's cached files again: True when intact, False when not, None when it is not in the cache."""
+    folder = tree_folder(dataset)
+    if not folder.is_dir():
+        return None
+    try:
+        _check_tree(folder, dataset.tree)
+    except _RefusedError:
+        return False
+    return True
+
+
+def _obtain(source: Source, scratch: Path, progress: bool) -> tuple[str, Path]:
+    """Where a source lies in words, and its archive on this machine."""
+    base = mirror()
+    if source.url:
+        place = source.url
+    elif base is None:
+        raise _UnreachableError(f"mirror: {MIRROR} is not set")
+    else:
+        place = f"{base}/{source.mirror}"
+    if place.startswith(("http://", "https://")):
+        archive = scratch / "archive.zip"
+        _download(place, archive, progress)
+    else:
+        archive = Path(place)
+        if not archive.is_file():
+            raise _UnreachableError(f"{place}: no such file")
+    return place, archive
+
+
+def _download(url: str, target: Path, progress: bool) -> None:
+    import pooch
+    import requests
+    from tqdm import tqdm
+
+    timeout = float(os.environ.get(TIMEOUT, "20"))
+    # On stdout: one line on stderr would break the stored outputs of a notebook.
+    # pooch sets the total when the server has told it; until then a bar without one would not even be truthy.
+    with tqdm(
+        total=1, file=sys.stdout, unit="B", unit_scale=True, leave=False, disable=not progress, desc=target.name
+    ) as bar:
+        try:
+            pooch.HTTPDownloader(progressbar=bar, timeout=timeout)(url, str(target), None)
+        except (requests.RequestException, OSError) as error:
+            reason = str(error).splitlines()[0] if str(error) else "no reason given"
+            raise _UnreachableError(f"{url}: {type(error).__name__} ({reason[:160]})") from error
+
+
+def _unpack(archive: Path, folder: Path, source: Source, tree: Tree) -> None:
+    """Write the members that belong to the data set; refuse a wrong hash or any path that leaves the folder."""
+    if source.sha256 and (found := sha256(archive)) != source.sha256:
+        raise _RefusedError(f"{_looks_like(archive)} with sha256 {found[:16]}..., expected {source.sha256[:16]}...")
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            for info in packed.infolist():
+                _refuse_unsafe(info)
+                path = None if info.is_dir() else source.renamed(info.filename)
+                if path is None or not tree.holds(path):
+                    continue
+                target = folder / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                with packed.open(info) as member, target.open("wb") as out:
+                    shutil.copyfileobj(member, out)
+    except (zipfile.BadZipFile, EOFError) as error:
+        raise _RefusedError(f"{_looks_like(archive)} ({error})") from error
+
+
+def _refuse_unsafe(info: zipfile.ZipInfo) -> None:
+    name = info.filename
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts or "\\" in info.orig_filename or (path.parts and ":" in path.parts[0]):
+        raise _RefusedError(f"the archive's member '{name}' would be written outside its folder")
+    if stat.S_ISLNK(info.external_attr >> 16):
+        raise _RefusedError(f"the archive's member '{name}' is a symbolic link")
+
+
+def _looks_like(archive: Path) -> str:
+    """What a refused download seems to be, for the message."""
+    with archive.open("rb") as stream:
+        head = stream.read(512).lstrip().lower()
+    if head.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "an HTML page"
+    size = f"{archive.stat().st_size} bytes"
+    if not head.startswith(b"pk"):
+        return f"{size} that are no zip archive"
+    return f"a zip archive of {size}" if zipfile.is_zipfile(archive) else f"a truncated zip archive of {size}"
+
+
+def _check_tree(folder: Path, tree: Tree) -> None:
+    paths = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    if len(paths) != tree.files:
+        raise _RefusedError(f"{len(paths)} of its files belong to the data set, expected {tree.files}")
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(f"{sha256(folder / path)}  {path}\n".encode())
+    if digest.hexdigest() != tree.sha256:
+        raise _RefusedError(f"files with the tree hash {digest.hexdigest()[:16]}..., expected {tree.sha256[:16]}...")
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

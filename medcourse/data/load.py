@@ -1,0 +1,142 @@
+"""Load a data set of the manifest: a cohort of images, or tables."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medcourse.data import phantom as phantoms
+from medcourse.data import sources
+from medcourse.data.cohort import Cohort
+from medcourse.data.decode import read_image, read_mask, stack
+from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
+from medcourse.data.manifest import Dataset, find_dataset, read_manifest
+from medcourse.errors import CohortError, SourceError
+
+_PHANTOM_IMAGES = 3500
+_PHANTOM_SEED = 0
+_PHANTOM_VERSION = 1  # part of the cache key; raise it when the drawing changes
+
+
+def datasets() -> pd.DataFrame:
+    """What the manifest offers, and whether it is on this machine.
+
+    Returns:
+        One row per data set (index ``name``): title, kind, task, images (or rows), groups, what a group is, licence,
+        download in MB (10^6 bytes), and ``here``: "cache" (fetched and checked), "mirror" (in the mirror's folder) or
+        "".
+    """
+    rows = [
+        {
+            "name": d.name,
+            "title": d.title,
+            "kind": d.kind,
+            "task": d.task or "",
+            "images": d.counts.images or d.counts.rows,
+            "groups": d.counts.groups,
+            "group": d.group,
+            "licence": d.licence,
+            "mb": round(d.size_mb, 1),
+            "here": _where(d),
+        }
+        for d in read_manifest().values()
+    ]
+    table = pd.DataFrame(rows).set_index("name")
+    return table.astype({"images": "Int64", "groups": "Int64"})
+
+
+def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", progress: bool = True) -> Cohort:
+    """Images and table of a data set; fetched, verified and decoded once, then memory-mapped.
+
+    Args:
+        name: a data set of ``mc.datasets()``.
+        size: height and width in pixels; images are resized to squares.
+        phantom: "auto" draws a stand-in with the same columns when no source can be reached, and says so; False raises
+            instead; True always draws.
+        progress: show a bar while downloading.
+
+    Returns:
+        A ``Cohort``; ``is_phantom`` tells a stand-in from the real thing.
+
+    Raises:
+        ManifestError: unknown name, or a data set without images.
+        SourceError: no source can be reached (and no phantom is allowed, or none exists for this data set).
+        IntegrityError: a source holds something else than the manifest promises, and no other source serves.
+        CohortError: a size that is no positive number, or an image that cannot be decoded.
+    """
+    dataset = find_dataset(name, kind="images")
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        raise CohortError(f"size={size!r}: give the height and width in pixels, a whole number of 1 or more")
+    if phantom is True:
+        return _draw(dataset, int(size))
+    try:
+        folder = fetch(dataset, progress)
+    except SourceError as error:
+        if phantom is False or dataset.phantom is None:
+            raise
+        reasons = " / ".join(line.strip(" -") for line in str(error).splitlines() if line.startswith("  - "))
+        print(
+            f"PHANTOM DATA: '{name}' could not be fetched ({reasons}), so these images are drawn, not photographed; "
+            "results on them say nothing about patients."
+        )
+        return _draw(dataset, int(size))
+    return _decode(dataset, folder, int(size))
+
+
+def load_table(name: str, progress: bool = True) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    """A data set without images: a DataFrame, or a dict of them by file.
+
+    Args:
+        name: a data set of kind "tables" in ``mc.datasets()``.
+        progress: show a bar while downloading.
+
+    Raises:
+        ManifestError: unknown name, or a data set of images.
+        SourceError: no source can be reached.
+        IntegrityError: a source holds something else than the manifest promises.
+    """
+    dataset = find_dataset(name, kind="tables")
+    return sources.TABLES[name](fetch(dataset, progress))
+
+
+def _decode(dataset: Dataset, folder: Path, size: int) -> Cohort:
+    table = sources.IMAGES[dataset.name](folder)
+    has_masks = "mask_path" in table
+    paths = table["path"].tolist()
+    mask_paths = table["mask_path"].tolist() if has_masks else []
+
+    def draw(i: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
+        image = read_image(folder / paths[i], size, dataset.mode)
+        return image, read_mask(folder / mask_paths[i], size) if has_masks else None
+
+    made = stack(folder.name, size, dataset.mode, paths, draw, has_masks)
+    return Cohort(
+        made.images, table, dataset.classes, masks=made.masks, name=dataset.name, laterality=dataset.laterality
+    )
+
+
+def _draw(dataset: Dataset, size: int) -> Cohort:
+    if dataset.phantom != "skin":
+        raise SourceError(f"there is no phantom for '{dataset.name}' yet.\n{manual_steps(dataset)}")
+    table = phantoms.skin_table(_PHANTOM_IMAGES, _PHANTOM_SEED)
+    lesions = list(zip(table["dx"], table["group"], strict=True))
+    made = stack(
+        f"phantom-skin-v{_PHANTOM_VERSION}-{_PHANTOM_IMAGES}-{_PHANTOM_SEED}",
+        size,
+        dataset.mode,
+        table.index.tolist(),
+        lambda i: phantoms.skin_image(*lesions[i], photograph=i, size=size, seed=_PHANTOM_SEED),
+        masks=True,
+    )
+    return Cohort(made.images, table, dataset.classes, masks=made.masks, name=dataset.name, is_phantom=True)
+
+
+def _where(dataset: Dataset) -> str:
+    if tree_folder(dataset).is_dir():
+        return "cache"
+    base = mirror()
+    if base is None or base.startswith("http"):
+        return ""
+    return "mirror" if any(s.mirror and (Path(base) / s.mirror).is_file() for s in dataset.sources) else ""

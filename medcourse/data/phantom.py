@@ -1,0 +1,173 @@
+"""Phantoms: drawn stand-ins with known truth, for machines that reach no data.
+
+``skin_table`` and ``skin_image`` draw pigmented lesions with the columns of HAM10000. Nevi and melanomas differ in one
+hidden number, the suspicion of the lesion, from which irregular border, dark and blue-grey patches and asymmetry all
+follow; the two classes overlap in it on purpose, so that no model can be perfect. Everything follows from the seed.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+# Shares of HAM10000 (6,705 nevi of 10,015 and so on), and how each diagnosis is drawn.
+_SHARES = {"akiec": 0.033, "bcc": 0.051, "bkl": 0.110, "df": 0.011, "mel": 0.111, "nv": 0.670, "vasc": 0.014}
+_PIGMENT = {  # mean RGB of the lesion, in 0..1
+    "akiec": (0.72, 0.47, 0.42),
+    "bcc": (0.74, 0.52, 0.50),
+    "bkl": (0.58, 0.42, 0.31),
+    "df": (0.63, 0.45, 0.38),
+    "mel": (0.43, 0.28, 0.22),
+    "nv": (0.47, 0.31, 0.24),
+    "vasc": (0.62, 0.22, 0.26),
+}
+_SUSPICION = {"mel": 1.6}  # mean of the hidden number, in its own standard deviations; 0 for every other diagnosis
+_PLACES = ["back", "lower extremity", "trunk", "upper extremity", "abdomen", "face", "chest", "foot", "neck", "scalp"]
+
+
+@dataclass(frozen=True)
+class _Lesion:
+    suspicion: float
+    pigment: NDArray[np.float32]
+    skin: NDArray[np.float32]
+    radius: float
+    ellipse: float
+    waves: NDArray[np.float32]  # amplitude of the border's 2nd..7th harmonic
+    phases: NDArray[np.float32]
+    patches: NDArray[np.float32]  # n x 4: x, y, radius, strength
+    centre: NDArray[np.float32]
+
+
+def skin_table(images: int = 3500, seed: int = 0) -> pd.DataFrame:
+    """A table with HAM10000's columns for ``images`` drawn images of about 3/4 as many lesions.
+
+    Args:
+        images: number of rows.
+        seed: the same seed gives the same table.
+    """
+    rng = np.random.default_rng([seed, 0])
+    per_lesion = rng.choice([1, 2, 3], p=[0.74, 0.20, 0.06], size=images)
+    lesion = np.repeat(np.arange(images), per_lesion)[:images]
+    names = list(_SHARES)
+    shares = np.array([_SHARES[n] for n in names])
+    of_lesion = rng.choice(len(names), p=shares / shares.sum(), size=images)
+    dx = np.array(names)[of_lesion[lesion]]
+    followed = (rng.random(images)[lesion] < 0.55) & (dx == "nv")
+    age = 5.0 * np.round(rng.normal(np.where(dx == "nv", 46, 61), 14) / 5)
+    table = pd.DataFrame(
+        {
+            "label": dx,
+            "group": [f"PHANTOM_L{n:05d}" for n in lesion],
+            "lesion_id": [f"PHANTOM_L{n:05d}" for n in lesion],
+            "dx": dx,
+            "dx_type": np.where(followed, "follow_up", np.where(dx == "nv", "consensus", "histo")),
+            "age": np.clip(age, 5, 85),
+            "sex": np.array(["female", "male"])[rng.integers(0, 2, images)[lesion]],
+            "localization": np.array(_PLACES)[rng.integers(0, len(_PLACES), images)[lesion]],
+            "path": "",
+            "mask_path": "",
+        },
+        index=pd.Index([f"PHANTOM_{i:05d}" for i in range(images)], name="image_id"),
+    )
+    return table
+
+
+def skin_image(
+    dx: str, group: str, photograph: int, size: int, seed: int = 0
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    """One drawn photograph of a lesion.
+
+    Args:
+        dx: the diagnosis.
+        group: the lesion's id in the table; photographs of one lesion share its shape and pigment.
+        photograph: number of the photograph (the table's row): its own turn, zoom, light, hairs and noise.
+        size: height and width in pixels.
+        seed: that of the table.
+
+    Returns:
+        The image (uint8, 3 x size x size) and the lesion mask (uint8, size x size, 0 or 1).
+    """
+    lesion = _lesion(dx, np.random.default_rng([seed, 1, int(group.removeprefix("PHANTOM_L"))]))
+    rng = np.random.default_rng([seed, 2, photograph])
+    x, y = _grid(size, rng)
+    mask = _shape(lesion, x, y)
+    colour = lesion.skin[:, None, None] * (1 + 0.05 * _clouds(size, rng, 4))
+    inside = lesion.pigment[:, None, None] * (1 + 0.14 * _clouds(size, rng, 6))
+    for px, py, radius, strength in lesion.patches:
+        spot = strength * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * radius**2))
+        inside = inside * (1 - 0.75 * spot) + np.array([0.02, 0.04, 0.09])[:, None, None] * spot
+    soft = 1 / (1 + np.exp(-mask * (26 - 4 * np.clip(lesion.suspicion, -2, 3))))
+    picture = colour * (1 - soft) + inside * soft
+    picture = _hair(picture, size, rng)
+    picture = picture * rng.uniform(0.85, 1.12) * (1 - 0.12 * (x**2 + y**2)) + rng.normal(0, 0.012, picture.shape)
+    return (np.clip(picture, 0, 1) * 255).astype(np.uint8), (mask > 0).astype(np.uint8)
+
+
+def _lesion(dx: str, rng: np.random.Generator) -> _Lesion:
+    suspicion = rng.normal(_SUSPICION.get(dx, 0.0), 1.0)
+    strength = 1 / (1 + np.exp(-(suspicion - 0.8)))
+    n_patches = rng.poisson(0.6 + 2.4 * strength)
+    patches = np.column_stack(
+        [
+            rng.normal(0, 0.22, (n_patches, 2)),
+            rng.uniform(0.08, 0.2, n_patches),
+            np.clip(rng.normal(0.25 + 0.65 * strength, 0.15, n_patches), 0, 1),
+        ]
+    )
+    return _Lesion(
+        suspicion=suspicion,
+        pigment=np.array(_PIGMENT[dx], np.float32) * np.float32(rng.normal(1.0, 0.13)),
+        skin=np.array([0.86, 0.68, 0.60], np.float32) * np.float32(rng.uniform(0.78, 1.08)),
+        radius=float(np.clip(rng.normal(0.46 + 0.05 * strength, 0.11), 0.2, 0.8)),
+        ellipse=float(rng.uniform(0.75, 1.0)),
+        waves=(np.abs(rng.normal(0, 0.03 + 0.13 * strength, 6)) / np.arange(1.5, 7.5)).astype(np.float32),
+        phases=rng.uniform(0, 2 * np.pi, 6).astype(np.float32),
+        patches=patches.astype(np.float32),
+        centre=rng.normal(0, 0.06, 2).astype(np.float32),
+    )
+
+
+def _grid(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Coordinates in -1..1 as this photograph saw the lesion: turned, zoomed, shifted."""
+    line = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
+    x, y = np.meshgrid(line, line)
+    turn, zoom = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.2)
+    dx, dy = rng.normal(0, 0.05, 2)
+    return (
+        ((np.cos(turn) * x - np.sin(turn) * y) * zoom + dx).astype(np.float32),
+        ((np.sin(turn) * x + np.cos(turn) * y) * zoom + dy).astype(np.float32),
+    )
+
+
+def _shape(lesion: _Lesion, x: NDArray[np.float32], y: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Signed depth inside the lesion (positive inside), in units of the image's half width."""
+    u, v = x - lesion.centre[0], (y - lesion.centre[1]) / lesion.ellipse
+    angle = np.arctan2(v, u)
+    harmonics = np.arange(2, 8, dtype=np.float32)[:, None, None]
+    border = (lesion.waves[:, None, None] * np.cos(harmonics * angle + lesion.phases[:, None, None])).sum(0)
+    return (lesion.radius * (1 + border) - np.hypot(u, v)).astype(np.float32)
+
+
+def _clouds(size: int, rng: np.random.Generator, cells: int) -> NDArray[np.float32]:
+    """Smooth noise of mean 0 and standard deviation about 0.6: a coarse grid, interpolated."""
+    coarse = rng.normal(0, 1, (cells + 1, cells + 1))
+    at = np.linspace(0, cells, size, endpoint=False)
+    low = at.astype(int)
+    t = at - low
+    rows = coarse[low] * (1 - t)[:, None] + coarse[low + 1] * t[:, None]
+    return (rows[:, low] * (1 - t) + rows[:, low + 1] * t).astype(np.float32)
+
+
+def _hair(picture: NDArray[np.float32], size: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """A few dark hairs on one photograph in four."""
+    if rng.random() > 0.25:
+        return picture
+    line = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
+    x, y = np.meshgrid(line, line)
+    for _ in range(rng.integers(1, 5)):
+        angle, offset, bend = rng.uniform(0, np.pi), rng.uniform(-0.8, 0.8), rng.uniform(-0.4, 0.4)
+        along = np.cos(angle) * x + np.sin(angle) * y
+        across = -np.sin(angle) * x + np.cos(angle) * y - offset - bend * along**2
+        picture = picture * (1 - 0.55 * np.exp(-((across * size / 1.3) ** 2)))
+    return picture

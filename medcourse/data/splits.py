@@ -1,0 +1,203 @@
+"""Split a cohort so that no patient (or lesion) stands on both sides."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+
+from medcourse.data.cohort import Cohort
+from medcourse.errors import LeakageError, SplitError
+
+Counts = NDArray[np.float64]  # groups x quantities: images of each class, or images
+
+
+@dataclass(frozen=True)
+class Splits:
+    """Training, validation (tuning) and test set; ``val`` or ``test`` is None when none was asked for."""
+
+    train: Cohort
+    val: Cohort | None
+    test: Cohort | None
+
+    def items(self) -> Iterator[tuple[str, Cohort]]:
+        """Name and cohort of every part that exists."""
+        parts = {"train": self.train, "val": self.val, "test": self.test}
+        return ((name, part) for name, part in parts.items() if part is not None)
+
+    def table(self) -> pd.DataFrame:
+        """Images, groups and images of each class in every part; for two classes also the share of the positive."""
+        rows = {}
+        for name, part in self.items():
+            rows[name] = {"images": len(part), "groups": part.table["group"].nunique(), **part.counts()}
+            if part.task == "binary":
+                rows[name]["prevalence"] = round(float(part.targets.mean()), 4)
+        table = pd.DataFrame.from_dict(rows, orient="index")
+        table.index.name = "part"
+        return table.astype({c: int for c in table.columns if c != "prevalence"})
+
+
+def split(
+    cohort: Cohort,
+    test: float | ArrayLike = 0.2,
+    val: float | ArrayLike = 0.1,
+    by: str | None = "group",
+    stratify: bool = True,
+    prevalence: float | None = None,
+    seed: int = 0,
+) -> Splits:
+    """Split a cohort by group into training, validation and test set.
+
+    Whole groups are drawn in random order; a group is taken while it brings the part closer to the wanted number of
+    images of every class (the number of images alone without ``stratify``). Groups of one image make this exact, large
+    groups make it approximate: ``splits.table()`` shows what came out.
+
+    Args:
+        cohort: what to split.
+        test: share of all images (0 for none), or the image ids of an official test set.
+        val: likewise; drawn after the test set.
+        by: table column that names who must not be on both sides; None splits image by image (which leaks whenever
+            somebody has several images: for lessons and for comparison).
+        stratify: keep the share of every class alike in all parts.
+        prevalence: share of the positive class in test and validation set, 0 < prevalence < 1 (binary cohorts). Test
+            is drawn first, then validation; training keeps the rest.
+        seed: the same seed and cohort give the same split.
+
+    Raises:
+        SplitError: impossible shares, too few images of a class, or a training set left without a class.
+        LeakageError: a group stands both inside and outside the ids given as test or val.
+    """
+    groups = _group_numbers(cohort, by)
+    if prevalence is not None:
+        _check_prevalence(cohort, prevalence, stratify)
+    shares = [float(np.asarray(s)) for s in (test, val) if _is_share(s)]
+    if any(s < 0 for s in shares) or sum(shares) >= 1:
+        raise SplitError(f"test={test} and val={val} must be shares of 0 or more that sum to less than 1")
+    rng = np.random.default_rng(seed)
+    part_of = np.zeros(len(cohort), dtype=np.int64)  # 0 train, 1 test, 2 val
+    for number, (name, wanted) in enumerate([("test", test), ("val", val)], start=1):
+        if _is_share(wanted):
+            if float(np.asarray(wanted)) > 0:
+                _draw(cohort, groups, part_of, number, name, float(np.asarray(wanted)), stratify, prevalence, rng)
+        else:
+            _assign(cohort, groups, part_of, number, name, np.asarray(wanted), by)
+    parts = [cohort.subset(part_of == k) if (part_of == k).any() else None for k in range(3)]
+    train, test_part, val_part = parts
+    if train is None or (train.counts()[cohort.counts() > 0] == 0).any():
+        left = {} if train is None else dict(train.counts())
+        raise SplitError(
+            f"the training set would be left without a class ({left}); ask for smaller test and validation sets, or a "
+            "prevalence nearer to the cohort's"
+        )
+    return Splits(train, val_part, test_part)
+
+
+def _is_share(value: float | ArrayLike) -> bool:
+    return np.ndim(value) == 0 and not isinstance(value, str)
+
+
+def _group_numbers(cohort: Cohort, by: str | None) -> NDArray[np.int64]:
+    if by is None:
+        return np.arange(len(cohort))
+    if by not in cohort.table.columns:
+        raise SplitError(
+            f"by='{by}': the table of {cohort.name} has no such column; it has {list(cohort.table.columns)}"
+        )
+    if (missing := cohort.table[by].isna()).any():
+        raise SplitError(f"by='{by}' is empty for {int(missing.sum())} images, so nobody knows whose they are")
+    return pd.factorize(cohort.table[by], sort=True)[0].astype(np.int64)
+
+
+def _check_prevalence(cohort: Cohort, prevalence: float, stratify: bool) -> None:
+    if cohort.task != "binary":
+        raise SplitError(
+            f"prevalence={prevalence} needs a binary cohort; {cohort.name} has {len(cohort.classes)} classes"
+        )
+    if not 0 < prevalence < 1:
+        raise SplitError(f"prevalence={prevalence} must lie between 0 and 1")
+    if not stratify:
+        raise SplitError("prevalence= fixes the share of the positive class; it cannot be combined with stratify=False")
+
+
+def _draw(
+    cohort: Cohort,
+    groups: NDArray[np.int64],
+    part_of: NDArray[np.int64],
+    number: int,
+    name: str,
+    share: float,
+    stratify: bool,
+    prevalence: float | None,
+    rng: np.random.Generator,
+) -> None:
+    """Mark the images of one part in ``part_of``."""
+    quantities = np.eye(len(cohort.classes))[cohort.targets] if stratify else np.ones((len(cohort), 1))
+    total = quantities.sum(0)
+    if prevalence is None:
+        need = np.round(share * total)
+    else:
+        positives = round(prevalence * share * len(cohort))
+        need = np.array([round(share * len(cohort)) - positives, positives], dtype=float)
+        if not need.all():
+            absent = cohort.classes[int(np.argmin(need))]
+            raise SplitError(
+                f"a {name} set of {int(need.sum())} images at prevalence {prevalence} has no image of '{absent}'; ask for "
+                "a larger set or another prevalence"
+            )
+    counts = np.zeros((groups.max() + 1, quantities.shape[1]))
+    np.add.at(counts, groups[part_of == 0], quantities[part_of == 0])
+    if (need > counts.sum(0)).any():
+        k = int(np.argmax(need - counts.sum(0)))
+        raise SplitError(
+            f"the {name} set needs {int(need[k])} images of '{cohort.classes[k]}', but only {int(counts[:, k].sum())} "
+            f"are left; lower {name}= or change prevalence="
+        )
+    chosen = _fill(counts, need, rng)
+    taken = chosen[groups] & (part_of == 0)
+    if not taken.any():
+        raise SplitError(f"no group of {cohort.name} is small enough for a {name} set of {int(need.sum())} images")
+    part_of[taken] = number
+
+
+def _fill(counts: Counts, need: Counts, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Groups that together come close to ``need``: in random order, first those that fit, then any that help."""
+    order = rng.permutation(np.flatnonzero(counts.sum(1) > 0))
+    chosen = np.zeros(len(counts), dtype=bool)
+    left = need.copy()
+    for group in order:
+        if (counts[group] <= left).all():
+            chosen[group] = True
+            left = left - counts[group]
+    for group in order:
+        if not left.any():
+            break
+        if not chosen[group] and np.abs(left - counts[group]).sum() < np.abs(left).sum():
+            chosen[group] = True
+            left = left - counts[group]
+    return chosen
+
+
+def _assign(
+    cohort: Cohort,
+    groups: NDArray[np.int64],
+    part_of: NDArray[np.int64],
+    number: int,
+    name: str,
+    ids: NDArray[np.generic],
+    by: str | None,
+) -> None:
+    """Mark an official test or validation set, named by its image ids."""
+    inside = cohort.table.index.isin(cohort.subset(ids).table.index)
+    if (part_of[inside] != 0).any():
+        twice = cohort.table.index[inside & (part_of != 0)][:3].tolist()
+        raise LeakageError(f"{name}= names images that are already in the test set: {twice}")
+    across = np.intersect1d(groups[inside], groups[~inside])
+    if len(across):
+        where = np.isin(groups, across)
+        who = cohort.table.loc[where, by].unique()[:5].tolist() if by else []
+        raise LeakageError(
+            f"{len(across)} groups stand both inside and outside the ids given as {name}= (column '{by}': {who}); give "
+            "all of their images, or none"
+        )
+    part_of[inside] = number

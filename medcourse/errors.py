@@ -1,0 +1,53 @@
+"""Every error that medcourse raises on purpose.
+
+Each message says what was wrong, where, and what to do. A mistake of the user never surfaces as an AssertionError, a
+KeyError or a traceback from inside torch.
+"""
+
+
+class MedcourseError(Exception):
+    """Base of all errors below: ``except mc.errors.MedcourseError`` catches every one of them."""
+
+
+class ManifestError(MedcourseError):
+    """The data manifest is missing or malformed, or does not know the data set asked for."""
+
+
+class SourceError(MedcourseError):
+    """No source of a data set could be reached."""
+
+
+class IntegrityError(MedcourseError):
+    """A source answered with something else than the manifest promises (hash, truncated or unsafe archive)."""
+
+
+class CohortError(MedcourseError):
+    """Images, labels or groups do not make a cohort, or a cohort was asked for something that it does not hold."""
+
+
+class SplitError(MedcourseError):
+    """The split asked for cannot be drawn from this cohort."""
+
+
+class LeakageError(MedcourseError):
+    """The same patient, lesion or image would stand on both sides of a split."""
+
+
+class LateralityError(MedcourseError):
+    """A mirror flip was asked for on images in which left and right mean something."""
+
+
+class TrainingError(MedcourseError):
+    """A training run cannot start or go on (unknown model, missing class, loss not finite, device not there)."""
+
+
+class EvaluationError(MedcourseError):
+    """Predictions are malformed, or a metric was asked for that they cannot answer."""
+
+
+class LessonError(MedcourseError):
+    """A lesson source is malformed, or its built notebooks have drifted from it."""
+
+
+class CheckError(MedcourseError):
+    """An exercise's answer is missing or wrong; the message is the hint that the student reads."""

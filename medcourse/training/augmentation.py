@@ -1,0 +1,109 @@
+"""Augmentation by policy; the policy knows the anatomy.
+
+Every image of a batch draws its own parameters: one affine warp for the whole batch (``affine_grid``/``grid_sample``),
+then light and colour, on whatever device the batch lies.
+"""
+
+import math
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from medcourse.data.cohort import Cohort
+from medcourse.errors import LateralityError, TrainingError
+
+
+@dataclass(frozen=True)
+class _Policy:
+    rotation: float = 0.0  # degrees, drawn from -rotation..rotation
+    shift: float = 0.0  # share of the image's side
+    zoom: float = 0.0  # share
+    brightness: float = 0.0  # added, in units of the full range
+    contrast: float = 0.0  # share
+    colour: float = 0.0  # share, one factor per channel
+    flip: bool = False  # left-right
+    flip_vertical: bool = False
+
+
+POLICIES = {
+    # A film is taken upright, at about the same distance, with the heart on the left: it is never mirrored.
+    "chest": _Policy(rotation=7, shift=0.05, zoom=0.08, brightness=0.06, contrast=0.12),
+    # A dermatoscope has no up or down and no left or right.
+    "skin": _Policy(
+        rotation=180, shift=0.05, zoom=0.12, brightness=0.05, contrast=0.1, colour=0.05, flip=True, flip_vertical=True
+    ),
+}
+
+
+class Augmentation:
+    """Random changes that leave the diagnosis alone: float images in [0, 1], N x C x H x W, to the same.
+
+    Args:
+        policy: "chest" (turns a little, shifts, zooms, brightness, contrast; never mirrors) or "skin" (turns fully,
+            flips, varies colour as well).
+        allow_laterality_flip: mirror even images in which left and right mean something (to see what that does).
+        **changes: fields of the policy by name: rotation (degrees), shift, zoom, contrast, colour (shares),
+            brightness (of the full range), flip, flip_vertical (bool).
+
+    Raises:
+        TrainingError: unknown policy or field.
+    """
+
+    def __init__(self, policy: str, *, allow_laterality_flip: bool = False, **changes: Any) -> None:
+        if policy not in POLICIES:
+            raise TrainingError(f"there is no augmentation policy '{policy}'; there are {', '.join(POLICIES)}")
+        known = [field.name for field in fields(_Policy)]
+        if unknown := [name for name in changes if name not in known]:
+            raise TrainingError(f"the augmentation policy has no {unknown}; it has {', '.join(known)}")
+        self.name = policy
+        self.allow_laterality_flip = allow_laterality_flip
+        self._policy = replace(POLICIES[policy], **changes)
+
+    def __repr__(self) -> str:
+        return f"Augmentation({self.name!r}: {self._policy})"
+
+    def check(self, cohort: Cohort) -> None:
+        """Refuse a mirror flip on a cohort in which left and right mean something.
+
+        Raises:
+            LateralityError: the policy mirrors, the cohort declares laterality, and no permission was given.
+        """
+        if self._policy.flip and cohort.laterality and not self.allow_laterality_flip:
+            raise LateralityError(
+                f"the policy '{self.name}' mirrors images left to right, but {cohort.name} declares laterality: a mirrored "
+                "chest film shows the heart on the right (dextrocardia). Use flip=False, or "
+                "allow_laterality_flip=True if that is what you want to study."
+            )
+
+    def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Every image with its own draw.
+
+        Args:
+            images: float in [0, 1], N x C x H x W, on any device.
+            generator: of random numbers, on the CPU; torch's own when None.
+        """
+        p = self._policy
+
+        def draw(columns: int = 1) -> Tensor:
+            """Uniform in -1..1, N x columns, drawn on the CPU so that every device sees the same numbers."""
+            return (torch.rand(len(images), columns, generator=generator) * 2 - 1).to(images)
+
+        angle = draw()[:, 0] * math.radians(p.rotation)
+        scale = 1 / (1 + draw()[:, 0] * p.zoom)
+        offset = draw(2) * 2 * p.shift
+        mirror_x = torch.where(draw()[:, 0] < 0, -1.0, 1.0) if p.flip else torch.ones_like(angle)
+        mirror_y = torch.where(draw()[:, 0] < 0, -1.0, 1.0) if p.flip_vertical else torch.ones_like(angle)
+        row_x = torch.stack([angle.cos() * scale * mirror_x, -angle.sin() * scale * mirror_y, offset[:, 0]], 1)
+        row_y = torch.stack([angle.sin() * scale * mirror_x, angle.cos() * scale * mirror_y, offset[:, 1]], 1)
+        grid = F.affine_grid(torch.stack([row_x, row_y], 1), list(images.shape), align_corners=False)
+        out = F.grid_sample(images, grid.to(images.dtype), padding_mode="border", align_corners=False)
+        contrast = 1 + draw().reshape(-1, 1, 1, 1) * p.contrast
+        light = draw().reshape(-1, 1, 1, 1) * p.brightness
+        mean = out.mean((1, 2, 3), keepdim=True)
+        out = (out - mean) * contrast + mean + light
+        if p.colour:
+            out = out * (1 + draw(images.shape[1])[:, :, None, None] * p.colour)
+        return out.clamp(0, 1)

@@ -1,0 +1,68 @@
+"""Where and in which precision a model trains: Lightning Fabric, set up from two words."""
+
+import logging
+import os
+from pathlib import Path
+from typing import Literal
+
+import torch
+from lightning_fabric import Fabric
+
+from medcourse.errors import TrainingError
+
+Precision = Literal["auto", "fp32", "bf16"]
+
+
+def make_fabric(device: str, precision: Precision) -> Fabric:
+    """A launched Fabric: one device, or all that ``torchrun`` (or SLURM) has started processes for.
+
+    Args:
+        device: "auto", "cpu", "cuda", "cuda:1", "mps".
+        precision: "auto" (bf16 where the hardware computes in it, else fp32), "fp32" or "bf16" (autocast).
+
+    Raises:
+        TrainingError: unknown words, or a device that is not there.
+    """
+    kind, _, number = device.partition(":")
+    if kind == "auto":
+        kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
+        raise TrainingError(f"device='{device}': give 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'")
+    found = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
+    if found <= int(number or 0):
+        raise TrainingError(
+            f"device='{device}' is not there: this machine has {found} such device(s). Use device='auto'."
+        )
+    if precision not in ("auto", "fp32", "bf16"):
+        raise TrainingError(f"precision='{precision}': give 'auto', 'fp32' or 'bf16'")
+    if precision == "auto":
+        precision = "bf16" if computes_in_bf16(kind) else "fp32"
+    # Fabric tells its precision on stderr; one stored stderr line would break a notebook's test.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    fabric = Fabric(
+        accelerator=kind,
+        devices=_devices(kind, number),
+        num_nodes=max(1, processes // int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))),
+        strategy="ddp" if processes > 1 else "auto",
+        precision="bf16-mixed" if precision == "bf16" else "32-true",
+    )
+    fabric.launch()
+    return fabric
+
+
+def _devices(kind: str, number: str) -> int | list[int]:
+    if number and kind == "cuda":
+        return [int(number)]
+    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def computes_in_bf16(kind: str) -> bool:
+    """Whether the hardware multiplies bfloat16 natively; emulated, it is many times slower than float32."""
+    if kind == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    cpuinfo = Path("/proc/cpuinfo")
+    if kind == "cpu" and cpuinfo.exists():
+        flags = set(cpuinfo.read_text().split())
+        return bool(flags & {"amx_bf16", "avx512_bf16", "bf16"})
+    return False

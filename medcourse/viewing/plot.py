@@ -1,0 +1,129 @@
+"""Plots of what the other rooms return: each takes their result and gives a matplotlib Axes (or an array of them).
+
+Colours are Okabe and Ito's, which stay apart for colour-blind readers.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
+
+from medcourse.data.cohort import Cohort
+from medcourse.errors import EvaluationError
+from medcourse.evaluation.predictions import Predictions
+
+BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
+
+
+def images(cohort: Cohort, ids: Sequence[str], columns: int = 8, title: str = "label") -> NDArray[Any]:
+    """A sheet of images with a line of the table above each.
+
+    Args:
+        cohort: where they come from.
+        ids: image ids, in reading order.
+        columns: images per row.
+        title: table column written above each image.
+
+    Returns:
+        An array of Axes, rows x columns.
+    """
+    rows = -(-len(ids) // columns)
+    _, axes = plt.subplots(rows, columns, figsize=(1.2 * columns, 1.4 * rows), squeeze=False, layout="constrained")
+    shown = cohort.subset(ids)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    for axis, picture, name in zip(axes.flat, shown.images, shown.table[title], strict=False):
+        axis.imshow(picture.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255)
+        axis.set_title(str(name), fontsize=8)
+    return axes
+
+
+def scores(pred: Predictions, threshold: float | None = 0.5, ax: Axes | None = None, bins: int = 40) -> Axes:
+    """Histogram of the positive class's score in each class, one curve per class, with the threshold.
+
+    Counts are shares of the class, so that a rare class can be seen beside a frequent one.
+    """
+    axis = ax or plt.subplots(figsize=(6, 2.6), layout="constrained")[1]
+    edges = np.linspace(0, 1, bins + 1)
+    for k, colour in enumerate((BLUE, ORANGE)):
+        of_class = pred.scores[pred.targets == k]
+        share = np.histogram(of_class, edges)[0] / max(1, len(of_class))
+        axis.stairs(share, edges, color=colour, fill=True, alpha=0.45, label=f"{pred.classes[k]} (n = {len(of_class)})")
+        axis.stairs(share, edges, color=colour)
+    if threshold is not None:
+        axis.axvline(threshold, color="black", linestyle="--", linewidth=1, label=f"threshold {threshold:.2f}")
+    axis.set(xlim=(0, 1), xlabel=f"score p({pred.positive})", ylabel="share of the class")
+    axis.legend(fontsize=8)
+    return axis
+
+
+def thresholds(pred: Predictions, marks: Mapping[str, float] | None = None, ax: Axes | None = None) -> Axes:
+    """Sensitivity and specificity at every threshold.
+
+    Args:
+        pred: binary predictions.
+        marks: thresholds to mark by name.
+        ax: where to draw.
+    """
+    axis = ax or plt.subplots(figsize=(6, 2.8), layout="constrained")[1]
+    cuts = np.unique(np.concatenate([[0.0], pred.scores, [1.0]]))
+    ill, healthy = np.sort(pred.scores[pred.targets == 1]), np.sort(pred.scores[pred.targets == 0])
+    axis.step(cuts, 1 - np.searchsorted(ill, cuts) / len(ill), where="pre", color=ORANGE, label="sensitivity")
+    axis.step(cuts, np.searchsorted(healthy, cuts) / len(healthy), where="pre", color=BLUE, label="specificity")
+    for (name, at), style in zip((marks or {}).items(), ("--", ":", "-."), strict=False):
+        axis.axvline(at, color="black", linestyle=style, linewidth=1, label=f"{name} ({at:.3f})")
+    axis.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel=f"threshold on p({pred.positive})", ylabel="share called right")
+    axis.legend(fontsize=8)
+    return axis
+
+
+def intervals(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str], ax: Axes | None = None) -> Axes:
+    """Values with their intervals, side by side: one row per metric, one marker per table of ``mc.evaluate``.
+
+    Raises:
+        EvaluationError: a table lacks one of the metrics.
+    """
+    axis = ax or plt.subplots(figsize=(6, 0.45 * len(metrics) * max(1, len(tables) / 2) + 0.8), layout="constrained")[1]
+    for k, (name, table) in enumerate(tables.items()):
+        if missing := [m for m in metrics if m not in table.index]:
+            raise EvaluationError(f"the table '{name}' has no {missing}; it has {list(table.index)}")
+        at = table.loc[list(metrics)]
+        y = np.arange(len(metrics)) + 0.22 * (k - (len(tables) - 1) / 2)
+        value = at["value"].to_numpy(float)
+        reach = np.vstack([value - at["low"].to_numpy(float), at["high"].to_numpy(float) - value])
+        axis.errorbar(
+            value,
+            y,
+            xerr=reach.clip(0),
+            fmt="os^D"[k % 4],
+            capsize=3,
+            label=name,
+            color=(GREY, BLUE, ORANGE, GREEN)[k % 4],
+        )
+    axis.set_yticks(np.arange(len(metrics)), list(metrics))
+    axis.invert_yaxis()
+    axis.set(xlim=(-0.03, 1.03), xlabel="value, with its 95 % interval")
+    axis.legend(fontsize=8)
+    axis.grid(axis="x", alpha=0.3)
+    return axis
+
+
+def history(runs: Mapping[str, pd.DataFrame], column: str = "val_auroc", ax: Axes | None = None) -> Axes:
+    """One column of ``run.history`` over the epochs, one line per run.
+
+    Raises:
+        EvaluationError: a run's history has no such column.
+    """
+    axis = ax or plt.subplots(figsize=(6, 2.6), layout="constrained")[1]
+    for (name, table), colour in zip(runs.items(), (BLUE, ORANGE, GREEN, GREY), strict=False):
+        if column not in table:
+            raise EvaluationError(f"the history of '{name}' has no '{column}'; it has {list(table.columns)}")
+        axis.plot(table.index, table[column], "o-", color=colour, label=name, markersize=4)
+    axis.set(xlabel="epoch", ylabel=column.replace("_", " "))
+    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.legend(fontsize=8)
+    return axis

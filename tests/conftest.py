@@ -1,0 +1,52 @@
+"""Shared fixtures: a private cache for the phantom, the mirror for tests marked `realdata`, tiny cohorts."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from medcourse.data.cohort import Cohort
+from medcourse.data.fetch import MIRROR, make_mirror_absolute
+
+make_mirror_absolute()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if os.environ.get(MIRROR):
+        return
+    skip = pytest.mark.skip(reason=f"{MIRROR} is not set: no data packs on this machine")
+    for item in items:
+        if "realdata" in item.keywords:
+            item.add_marker(skip)
+
+
+def make_cohort(
+    n: int = 60, classes: tuple[str, ...] = ("healthy", "ill"), size: int = 16, channels: int = 1, seed: int = 0, **more
+) -> Cohort:
+    """A cohort in which the classes differ by a bright square, two images per group; class k in every K-th group."""
+    rng = np.random.default_rng(seed)
+    group = np.arange(n) // 2
+    label = group % len(classes)
+    images = rng.integers(90, 130, (n, channels, size, size), dtype=np.uint8)
+    for row in range(n):
+        images[row, :, : size // 2, : size // 2] += (40 * label[row]).astype(np.uint8)
+    table = pd.DataFrame(
+        {"label": np.array(classes)[label], "group": [f"g{g:03d}" for g in group], "age": rng.integers(20, 80, n)},
+        index=[f"i{row:04d}" for row in range(n)],
+    )
+    return Cohort(images, table, classes, **more)
+
+
+@pytest.fixture
+def cohort() -> Cohort:
+    return make_cohort()
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache of this test's own."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("MEDCOURSE_CACHE", str(folder))
+    return folder

@@ -1,0 +1,118 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from medcourse.data.cohort import Cohort, ImageRows
+from medcourse.errors import CohortError
+from tests.conftest import make_cohort
+
+
+def test_what_it_holds(cohort: Cohort):
+    assert cohort.task == "binary"
+    assert cohort.positive == "ill"
+    assert cohort.images.shape == (60, 1, 16, 16)
+    assert cohort.targets.dtype == np.int64
+    assert dict(cohort.counts()) == {"healthy": 30, "ill": 30}
+    assert cohort.table.index.name == "image_id"
+    assert "60 images of 1 x 16 x 16, 30 groups" in repr(cohort)
+
+
+def test_a_subset_is_a_view_of_the_same_array(cohort: Cohort):
+    part = cohort.subset(cohort.table["label"] == "ill")
+    assert len(part) == 30
+    assert isinstance(part.images, ImageRows)
+    assert part._base is cohort._base
+    rows = np.flatnonzero(cohort.targets == 1)
+    assert np.array_equal(np.asarray(part.images), cohort.images[rows])
+    assert np.array_equal(part.images[3], cohort.images[rows[3]])
+    assert np.array_equal(part.images[2:9:3, 0, 4], cohort.images[rows][2:9:3, 0, 4])
+    assert np.array_equal(part.images[-1, 0], cohort.images[rows[-1], 0])
+    assert np.array_equal(next(iter(part.images)), cohort.images[rows[0]])
+    twice = part.subset(lambda table: table["age"] > 40)
+    assert np.array_equal(twice.read([0]), cohort.subset([twice.table.index[0]]).read([0]))
+
+
+def test_a_subset_by_ids_keeps_their_order(cohort: Cohort):
+    part = cohort.subset(["i0007", "i0002"])
+    assert part.table.index.tolist() == ["i0007", "i0002"]
+    assert np.array_equal(part.read([0, 1]), cohort.images[[7, 2]])
+
+
+def test_the_callers_table_is_left_alone(cohort: Cohort):
+    before = cohort.table.copy()
+    part = cohort.subset(cohort.table.index[:4])
+    part.table["label"] = "healthy"
+    pd.testing.assert_frame_equal(cohort.table, before)
+
+
+@pytest.mark.parametrize(
+    ("which", "named"),
+    [
+        (np.ones(3, bool), "3 values"),
+        (["i0001", "nobody"], "nobody"),
+        (["i0001", "i0001"], "twice"),
+        (np.zeros(60, bool), "no image"),
+        (pd.Series([True] * 60), "index"),
+    ],
+)
+def test_a_wrong_subset(cohort: Cohort, which, named):
+    with pytest.raises(CohortError, match=named):
+        cohort.subset(which)
+
+
+def test_relabel_states_the_positive_class_and_drops_the_rest():
+    skin = make_cohort(60, classes=("nv", "mel", "bcc"))
+    pair = skin.relabel({"mel": "melanoma", "nv": "nevus"}, positive="melanoma")
+    assert pair.classes == ("nevus", "melanoma")
+    assert len(pair) == 40
+    assert pair.targets.mean() == 0.5
+    assert np.array_equal(pair.read([1]), skin.subset([pair.table.index[1]]).read([0]))
+    merged = skin.relabel({"nv": "benign", "mel": "malignant", "bcc": "malignant"}, positive="malignant")
+    assert dict(merged.counts()) == {"benign": 20, "malignant": 40}
+    assert skin.classes == ("nv", "mel", "bcc")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "positive", "named"),
+    [
+        ({"nv": "a", "mel": "b"}, None, "state which"),
+        ({"nv": "a", "mel": "b"}, "c", "none of the new classes"),
+        ({"nv": "a", "cancer": "b"}, "b", "no class"),
+        ({"nv": "a", "mel": "a"}, "a", "one class only"),
+    ],
+)
+def test_a_wrong_relabel(mapping, positive, named):
+    with pytest.raises(CohortError, match=named):
+        make_cohort(60, classes=("nv", "mel", "bcc")).relabel(mapping, positive=positive)
+
+
+def test_no_positive_class_among_three():
+    with pytest.raises(CohortError, match="relabel"):
+        _ = make_cohort(60, classes=("nv", "mel", "bcc")).positive
+
+
+def _broken(**changes):
+    good = make_cohort(6)
+    parts = {"images": np.asarray(good.images), "table": good.table, "classes": good.classes} | changes
+    return Cohort(**parts)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"images": np.zeros((6, 1, 4, 4), np.float32)}, "uint8"),
+        ({"images": np.zeros((6, 2, 4, 4), np.uint8)}, "C = 1 or 3"),
+        ({"images": np.zeros((5, 1, 4, 4), np.uint8)}, "6 table rows"),
+        ({"classes": ("healthy",)}, "two or more"),
+        ({"classes": ("healthy", "dead")}, "outside the classes"),
+        ({"masks": np.zeros((6, 2, 2), np.uint8)}, "one mask per image"),
+        ({"table": make_cohort(6).table.drop(columns="group")}, "lacks the column"),
+        ({"table": make_cohort(6).table.assign(label=[None] + ["ill"] * 5)}, "have no label"),
+        ({"table": make_cohort(6).table.assign(group=np.nan)}, "have no group"),
+        ({"table": make_cohort(6).table.set_axis(["a"] * 6)}, "more than once"),
+        ({"table": make_cohort(6).table.iloc[:0], "images": np.zeros((0, 1, 4, 4), np.uint8)}, "no image"),
+    ],
+)
+def test_parts_that_do_not_fit(changes, named):
+    with pytest.raises(CohortError, match=named):
+        _broken(**changes)

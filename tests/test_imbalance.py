@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+import torch
+
+from medcourse.errors import TrainingError
+from medcourse.imbalance.samplers import BalancedSampler
+from medcourse.imbalance.weights import class_weights
+
+
+def test_balanced_weights_are_scikit_learns():
+    from sklearn.utils.class_weight import compute_class_weight
+
+    labels = np.array([0] * 90 + [1] * 10)
+    weights = class_weights(labels)
+    assert weights.dtype == torch.float32
+    assert weights.numpy() == pytest.approx(compute_class_weight("balanced", classes=np.array([0, 1]), y=labels))
+    assert weights.tolist() == pytest.approx([100 / 180, 5.0])
+
+
+def test_inverse_is_balanced_up_to_scale_and_effective_lies_between():
+    labels = np.array([0] * 9000 + [1] * 1000)
+    balanced, inverse, effective = (class_weights(labels, s) for s in ("balanced", "inverse", "effective"))
+    assert torch.allclose(inverse / balanced, torch.tensor(2.0))
+    assert effective.sum() == pytest.approx(2.0)
+    hand = (1 - 0.9999**9000) / (1 - 0.9999**1000)
+    assert float(effective[1] / effective[0]) == pytest.approx(hand, rel=1e-5)
+    assert 1 < hand < 9
+
+
+@pytest.mark.parametrize("labels", [[], [0, 0], [0, 2], [-1, 0], ["a", "b"], [0.0, 1.0], [[0, 1]]])
+def test_labels_that_are_no_targets(labels):
+    with pytest.raises(TrainingError, match="class_weights needs"):
+        class_weights(labels)
+
+
+def test_an_unknown_scheme():
+    with pytest.raises(TrainingError, match="'balanced', 'inverse' or 'effective'"):
+        class_weights([0, 1], "square")
+
+
+def test_the_sampler_balances_classes():
+    labels = np.array([0] * 950 + [1] * 50)
+    rows = list(BalancedSampler(labels, seed=1))
+    assert len(rows) == 1000
+    assert np.mean(labels[rows]) == pytest.approx(0.5, abs=0.06)  # four standard errors
+
+
+def test_with_groups_every_group_of_a_class_counts_alike():
+    labels = np.array([0] * 100 + [1] * 100)
+    groups = np.array(["big"] * 91 + [f"g{k}" for k in range(9)] + [f"h{k // 10}" for k in range(100)])
+    rows = np.concatenate([list(BalancedSampler(labels, groups, seed=s)) for s in range(20)])
+    of_healthy = groups[rows][labels[rows] == 0]
+    assert np.mean(of_healthy == "big") == pytest.approx(0.1, abs=0.03)
+    assert np.mean(labels[rows]) == pytest.approx(0.5, abs=0.04)
+
+
+def test_epochs_differ_and_can_be_repeated():
+    sampler = BalancedSampler([0, 0, 0, 1] * 20, seed=3)
+    first, second = list(sampler), list(sampler)
+    assert first != second
+    sampler.set_epoch(0)
+    assert list(sampler) == first
+
+
+def test_a_wrong_sampler():
+    with pytest.raises(TrainingError, match="two or more classes"):
+        BalancedSampler([1, 1, 1])
+    with pytest.raises(TrainingError, match="2 labels, but 3 groups"):
+        BalancedSampler([0, 1], ["a", "b", "c"])

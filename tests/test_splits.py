@@ -1,0 +1,143 @@
+import numpy as np
+import pytest
+
+from medcourse.data.cohort import Cohort
+from medcourse.data.leaks import find_leaks
+from medcourse.data.splits import split
+from medcourse.errors import CohortError, LeakageError, SplitError
+from tests.conftest import make_cohort
+
+
+def imbalanced(n: int = 600, share: float = 0.1, per_group: int = 3, seed: int = 0) -> Cohort:
+    base = make_cohort(n)
+    rng = np.random.default_rng(seed)
+    group = np.sort(rng.integers(0, n // per_group, n))
+    label = (rng.random(n)[group] < share).astype(int)
+    table = base.table.assign(group=[f"g{g}" for g in group], label=np.array(base.classes)[label])
+    return Cohort(np.asarray(base.images), table, base.classes)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_group_on_both_sides_and_every_image_once(seed: int):
+    cohort = imbalanced()
+    splits = split(cohort, test=0.25, val=0.15, seed=seed)
+    ids = [i for _, part in splits.items() for i in part.table.index]
+    assert sorted(ids) == sorted(cohort.table.index)
+    assert not find_leaks(splits).groups.size
+    table = splits.table()
+    assert table.loc["test", "images"] == pytest.approx(150, abs=4)
+    assert table.loc["val", "images"] == pytest.approx(90, abs=4)
+    assert table["prevalence"].max() - table["prevalence"].min() < 0.03
+
+
+def test_same_seed_same_split_other_seed_other_split():
+    cohort = imbalanced()
+    a, b, c = (split(cohort, seed=s).test.table.index.tolist() for s in (1, 1, 2))
+    assert a == b
+    assert a != c
+
+
+def test_image_by_image_leaks_and_the_leak_is_found():
+    splits = split(imbalanced(), by=None)
+    leaks = find_leaks(splits)
+    assert leaks
+    assert set(leaks.groups.columns) == {"left", "right", "group", "n_left", "n_right"}
+    row = leaks.groups.iloc[0]
+    part = dict(splits.items())[row["right"]]
+    assert (part.table["group"] == row["group"]).sum() == row["n_right"]
+
+
+@pytest.mark.parametrize("prevalence", [0.1, 0.3, 0.5])
+def test_prevalence_of_test_and_validation(prevalence: float):
+    splits = split(imbalanced(1200, share=0.3), test=0.2, val=0.1, prevalence=prevalence, seed=3)
+    table = splits.table()
+    assert table.loc["test", "prevalence"] == pytest.approx(prevalence, abs=0.02)
+    assert table.loc["val", "prevalence"] == pytest.approx(prevalence, abs=0.03)
+    assert table.loc["test", "images"] == pytest.approx(240, abs=4)
+    assert not find_leaks(splits).groups.size
+
+
+def test_prevalence_that_takes_too_much():
+    with pytest.raises(SplitError, match=r"needs \d+ images of 'ill', but only"):
+        split(imbalanced(), prevalence=0.9)
+
+
+def test_training_left_without_a_class():
+    base = make_cohort(400)
+    table = base.table.assign(label=["ill"] * 100 + ["healthy"] * 300, group=base.table.index)
+    cohort = Cohort(np.asarray(base.images), table, base.classes)
+    with pytest.raises(SplitError, match="left without a class"):
+        split(cohort, test=0.5, val=0.0, prevalence=0.5)
+    with pytest.raises(SplitError, match="no image of 'healthy'"):
+        split(cohort, test=0.1, val=0.0, prevalence=0.999)
+
+
+def test_an_official_test_set():
+    cohort = imbalanced()
+    groups = cohort.table["group"].unique()[:40]
+    ids = cohort.table.index[cohort.table["group"].isin(groups)]
+    splits = split(cohort, test=ids, val=0.1)
+    assert splits.test.table.index.tolist() == ids.tolist()
+    assert not find_leaks(splits).groups.size
+    same = (cohort.table["group"] == cohort.table["group"].shift()).to_numpy()
+    half = cohort.table.index[: 100 + int(np.argmax(same[100:]))]  # ends inside a group
+    with pytest.raises(LeakageError, match="both inside and outside"):
+        split(cohort, test=half)
+    assert split(cohort, test=half, by=None).test is not None
+
+
+def test_mixed_groups_stay_whole():
+    cohort = imbalanced()
+    rng = np.random.default_rng(0)
+    cohort.table["label"] = np.array(cohort.classes)[(rng.random(len(cohort)) < 0.2).astype(int)]
+    mixed = Cohort(np.asarray(cohort.images), cohort.table, cohort.classes)
+    splits = split(mixed, test=0.2, val=0.2)
+    assert not find_leaks(splits).groups.size
+    assert splits.table()["prevalence"].max() - splits.table()["prevalence"].min() < 0.03
+
+
+def test_a_few_large_groups():
+    base = make_cohort(30)
+    table = base.table.assign(group=np.repeat(["a", "b", "c"], 10))
+    cohort = Cohort(np.asarray(base.images), table, base.classes)
+    splits = split(cohort, test=0.3, val=0.0)
+    assert splits.val is None
+    assert splits.table()["images"].to_dict() == {"train": 20, "test": 10}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"test": 0.7, "val": 0.3}, "sum to less than 1"),
+        ({"test": -0.1}, "shares of 0 or more"),
+        ({"by": "patient"}, "no such column"),
+        ({"prevalence": 1.5}, "between 0 and 1"),
+        ({"prevalence": 0.5, "stratify": False}, "stratify"),
+    ],
+)
+def test_a_wrong_request(arguments, named):
+    with pytest.raises(SplitError, match=named):
+        split(imbalanced(), **arguments)
+
+
+def test_identical_pictures_are_found_whatever_their_names():
+    cohort = make_cohort(20)
+    images = np.asarray(cohort.images).copy()
+    images[15] = images[2]
+    cohort = Cohort(images, cohort.table, cohort.classes)
+    leaks = find_leaks(
+        {"train": cohort.subset(cohort.table.index[:10]), "test": cohort.subset(cohort.table.index[10:])}
+    )
+    assert leaks.pairs[["left_id", "right_id"]].to_numpy().tolist() == [["i0002", "i0015"]]
+    assert leaks.groups.empty
+    assert leaks
+
+
+def test_clean_is_falsy_and_one_set_is_refused():
+    cohort = make_cohort(20)
+    a, b = cohort.subset(cohort.table.index[:10]), cohort.subset(cohort.table.index[10:])
+    assert not find_leaks({"train": a, "test": b})
+    with pytest.raises(CohortError, match="two or more"):
+        find_leaks({"train": a})
+    with pytest.raises(CohortError, match="no such column"):
+        find_leaks({"train": a, "test": b}, by="patient")

@@ -1,0 +1,297 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from medcourse.data.cohort import Cohort
+from medcourse.errors import LateralityError, TrainingError
+from medcourse.training.augmentation import Augmentation
+from medcourse.training.batches import Batches, cut
+from medcourse.training.device import computes_in_bf16, make_fabric
+from medcourse.training.models import MODELS, Classifier, build_model, pixel_statistics
+from medcourse.training.trainer import Trainer
+from tests.conftest import make_cohort
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Tiny models are faster on one thread, and the machine may be busy."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def tiny(cohort: Cohort, seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        net = nn.Sequential(nn.AvgPool2d(4), nn.Flatten(), nn.Dropout(0.1), nn.LazyLinear(len(cohort.classes)))
+        net(torch.zeros(1, cohort.channels, cohort.size, cohort.size))
+        return Classifier(net, *pixel_statistics(cohort))
+
+
+def fit(train: Cohort, val: Cohort | None = None, seed: int = 0, **more):
+    arguments = {"epochs": 3, "lr": 0.01, "progress": False, "device": "cpu"} | more
+    trainer = Trainer(tiny(train), seed=seed, **arguments)
+    return trainer, trainer.fit(train, val)
+
+
+# ---------------------------------------------------------------------- models
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_models_take_any_channels_and_classes(name: str, channels: int):
+    cohort = make_cohort(6, classes=("a", "b", "c"), size=32, channels=channels)
+    model = build_model(name, cohort).eval()
+    assert model(torch.rand(2, channels, 32, 32)).shape == (2, 3)
+
+
+def test_the_seed_fixes_the_weights_and_leaves_the_global_state_alone():
+    cohort = make_cohort(6, size=16)
+    torch.manual_seed(5)
+    a = build_model("simple-cnn", cohort, seed=1)
+    after = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(after, torch.rand(1))
+    b, c = build_model("simple-cnn", cohort, seed=1), build_model("simple-cnn", cohort, seed=2)
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+    assert not all(torch.equal(p, q) for p, q in zip(a.parameters(), c.parameters(), strict=True))
+
+
+def test_normalisation_is_inside():
+    cohort = make_cohort(20, channels=3)
+    model = build_model("simple-cnn", cohort)
+    pixels = torch.from_numpy(np.asarray(cohort.images)).float() / 255
+    assert model.mean.flatten().tolist() == pytest.approx(pixels.mean((0, 2, 3)).tolist(), abs=1e-5)
+    assert model.std.flatten().tolist() == pytest.approx(pixels.transpose(0, 1).flatten(1).std(1).tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("train", "prefixes"), [("head", ("fc",)), ("last-block", ("layer4", "fc"))])
+def test_a_frozen_part_is_frozen(train: str, prefixes: tuple[str, ...]):
+    cohort = make_cohort(20, size=32)
+    model = build_model("resnet18", cohort, train=train)
+    before = {k: v.clone() for k, v in model.network.state_dict().items()}
+    Trainer(model, epochs=1, progress=False, device="cpu").fit(cohort)
+    changed = {k for k, v in model.network.state_dict().items() if not torch.equal(v, before[k])}
+    assert changed
+    assert all(name.startswith(prefixes) for name in changed), "batch statistics of frozen parts must not move either"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"name": "resnet19"}, "there are simple-cnn"),
+        ({"weights": "imagenet"}, "three channels"),
+        ({"weights": "jft"}, "weights="),
+        ({"train": "tail"}, "train="),
+    ],
+)
+def test_a_wrong_model(arguments, named):
+    with pytest.raises(TrainingError, match=named):
+        build_model(**({"name": "resnet18", "cohort": make_cohort(6, size=16)} | arguments))
+
+
+def test_images_too_small():
+    with pytest.raises(TrainingError, match="too small"):
+        build_model("simple-cnn", make_cohort(6, size=8))
+
+
+# ---------------------------------------------------------------------- augmentation
+
+
+def test_every_image_draws_its_own_parameters():
+    images = torch.rand(1, 3, 16, 16).repeat(8, 1, 1, 1)
+    out = Augmentation("skin")(images, torch.Generator().manual_seed(0))
+    assert out.shape == images.shape
+    assert 0 <= out.min() <= out.max() <= 1
+    assert len({tuple(picture.flatten().tolist()) for picture in out}) == 8
+
+
+def test_the_generator_fixes_the_draws():
+    images = torch.rand(4, 1, 16, 16)
+    a, b = (Augmentation("chest")(images, torch.Generator().manual_seed(3)) for _ in range(2))
+    assert torch.equal(a, b)
+
+
+def left_marker(policy: Augmentation, n: int = 64) -> float:
+    """Share of images whose bright left half is still on the left after augmentation."""
+    images = torch.zeros(n, 1, 32, 32)
+    images[..., :16] = 1
+    out = policy(images, torch.Generator().manual_seed(0))
+    return float((out[..., :16].mean((1, 2, 3)) > out[..., 16:].mean((1, 2, 3))).float().mean())
+
+
+def test_chest_never_mirrors_and_skin_does():
+    assert left_marker(Augmentation("chest")) == 1.0
+    assert 0.3 < left_marker(Augmentation("chest", flip=True)) < 0.7
+    assert 0.3 < left_marker(Augmentation("skin", rotation=0)) < 0.7
+
+
+def test_an_identity_policy_changes_nothing():
+    images = torch.rand(4, 3, 16, 16)
+    still = Augmentation("chest", rotation=0, shift=0, zoom=0, brightness=0, contrast=0)
+    assert torch.allclose(still(images), images, atol=1e-5)
+
+
+def test_a_mirror_on_lateral_images_is_refused():
+    films = make_cohort(20, laterality=True)
+    for policy in (Augmentation("chest", flip=True), "skin"):
+        with pytest.raises(LateralityError, match="dextrocardia"):
+            fit(films, augment=policy)
+    fit(films, augment=Augmentation("chest", flip=True, allow_laterality_flip=True), epochs=1)
+    fit(films, augment="chest", epochs=1)
+    fit(make_cohort(20), augment="skin", epochs=1)
+
+
+def test_a_wrong_policy():
+    with pytest.raises(TrainingError, match="there are chest, skin"):
+        Augmentation("knee")
+    with pytest.raises(TrainingError, match="it has rotation"):
+        Augmentation("chest", twist=3)
+
+
+# ---------------------------------------------------------------------- trainer
+
+
+def test_it_learns_and_says_what_happened():
+    train, val = make_cohort(200, seed=1), make_cohort(60, seed=2)
+    trainer, run = fit(train, val, epochs=6)
+    assert run.history["val_auroc"].iloc[-1] > 0.95
+    assert list(run.history.index) == [1, 2, 3, 4, 5, 6]
+    assert run.history["train_loss"].iloc[-1] < run.history["train_loss"].iloc[0]
+    pred = trainer.predict(val)
+    assert pred.table.index.equals(val.table.index)
+    assert "age" in pred.table
+    assert pred.table["p_ill"].between(0, 1).all()
+    assert f"best epoch {run.best_epoch}" in repr(run)
+
+
+def test_same_seed_same_result_other_seed_other_result():
+    train, val = make_cohort(100, seed=1), make_cohort(40, seed=2)
+    scores = [fit(train, val, seed=s, augment="skin")[0].predict(val).scores for s in (1, 1, 2)]
+    assert np.array_equal(scores[0], scores[1])
+    assert not np.array_equal(scores[0], scores[2])
+
+
+def test_the_best_epoch_is_kept_and_predicted_with():
+    train, val = make_cohort(100, seed=1), make_cohort(40, seed=2)
+    trainer, run = fit(train, val, epochs=5, lr=0.3)
+    pred = trainer.predict(val)
+    p = np.clip(pred.probabilities[np.arange(40), val.targets], 1e-12, 1)
+    assert -np.log(p).mean() == pytest.approx(run.history.loc[run.best_epoch, "val_loss"], rel=1e-3)
+    best = run.history["val_auroc"].max()
+    tied = run.history[run.history["val_auroc"] == best]
+    assert run.best_epoch == tied["val_loss"].idxmin()
+
+
+def test_without_validation_the_last_epoch_stays():
+    _, run = fit(make_cohort(40), None, epochs=2)
+    assert run.best_epoch == 2
+    assert "val_loss" not in run.history
+
+
+def test_one_class_only_is_reported_as_it_happens(capsys: pytest.CaptureFixture[str]):
+    base = make_cohort(200)
+    rare = base.table["label"].eq("healthy") | (np.arange(200) % 10 == 2)
+    cohort = base.subset(rare)
+    _, run = fit(cohort, cohort, epochs=2, lr=1e-5)
+    assert (run.history["val_classes_called"] == 1).all()
+    said = capsys.readouterr()
+    assert said.out.count("ONE CLASS ONLY") == 2
+    assert "are called healthy" in said.out
+    assert said.err == ""
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_batch_named():
+    class Breaks(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.seen = 0
+
+        def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            self.seen += 1
+            return logits.sum() * (float("nan") if self.seen == 5 else 0.0)
+
+    with pytest.raises(TrainingError, match=r"nan in epoch 2, batch 2 of 3 \(rows \["):
+        fit(make_cohort(24), batch_size=8, loss=Breaks())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"epochs": 0}, "epochs=0"),
+        ({"lr": -1.0}, "lr=-1"),
+        ({"batch_size": 0}, "batch_size=0"),
+        ({"device": "tpu"}, "device='tpu'"),
+        ({"device": "cuda:77"}, "is not there"),
+        ({"precision": "fp8"}, "precision='fp8'"),
+        ({"augment": "knee"}, "policy"),
+    ],
+)
+def test_a_wrong_request(arguments, named):
+    with pytest.raises(TrainingError, match=named):
+        fit(make_cohort(20), **arguments)
+
+
+def test_cohorts_that_do_not_fit():
+    train = make_cohort(40)
+    one_class = train.subset(train.table["label"] == "ill")
+    with pytest.raises(TrainingError, match=r"the training set holds no image of \['healthy'\]"):
+        fit(one_class)
+    with pytest.raises(TrainingError, match=r"the validation set holds no image of \['healthy'\]"):
+        fit(train, one_class)
+    with pytest.raises(TrainingError, match="classes, channels and size"):
+        fit(train, make_cohort(40, channels=3))
+    trainer, _ = fit(train)
+    with pytest.raises(TrainingError, match="trained for the classes"):
+        trainer.predict(make_cohort(40, classes=("a", "b")))
+    with pytest.raises(TrainingError, match="gives 2 logits"):
+        Trainer(tiny(train), progress=False, device="cpu").fit(make_cohort(42, classes=("a", "b", "c")))
+    with pytest.raises(TrainingError, match="row numbers"):
+        fit(train, sampler=[99])
+
+
+def test_a_sampler_decides_what_is_seen():
+    train = make_cohort(40)
+    seen: list[int] = []
+
+    class Watched(nn.CrossEntropyLoss):
+        def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+            seen.extend(targets.tolist())
+            return super().forward(logits, targets)
+
+    fit(train, sampler=range(40), epochs=1, loss=Watched())
+    assert seen == train.targets.tolist()
+
+
+def test_progress_goes_to_stdout(capfd: pytest.CaptureFixture[str]):
+    fit(make_cohort(40), make_cohort(20), epochs=2, progress=True)
+    shown = capfd.readouterr()
+    assert "val_auroc" in shown.out
+    assert shown.err == ""
+
+
+def test_several_classes():
+    train, val = make_cohort(150, classes=("a", "b", "c"), seed=1), make_cohort(60, classes=("a", "b", "c"), seed=2)
+    trainer, run = fit(train, val, epochs=6)
+    assert run.history["val_auroc"].iloc[-1] > 0.9
+    assert trainer.predict(val).probabilities.shape == (60, 3)
+
+
+def test_bf16_when_asked():
+    fabric = make_fabric("cpu", "bf16")
+    assert fabric.autocast is not None
+    trainer, run = fit(make_cohort(60), make_cohort(20), epochs=2, precision="bf16")
+    assert np.isfinite(run.history["train_loss"]).all()
+    assert isinstance(computes_in_bf16("cpu"), bool)
+
+
+def test_batches():
+    cohort = make_cohort(10)
+    images, targets = Batches(cohort, torch.device("cpu")).read([3, 1])
+    assert images.dtype == torch.float32
+    assert torch.equal((images * 255).round().byte(), torch.from_numpy(np.asarray(cohort.images)[[3, 1]]))
+    assert targets.tolist() == cohort.targets[[3, 1]].tolist()
+    assert [list(b) for b in cut(range(9), 4)] == [[0, 1, 2, 3], [4, 5, 6, 7, 8]]
+    assert [len(b) for b in cut(range(10), 4)] == [4, 4, 2]
