@@ -16,6 +16,8 @@ from medcourse.errors import MedcourseError
 if TYPE_CHECKING:
     from nbformat import NotebookNode
 
+    from medcourse.teaching.execute import Progress
+
 app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
@@ -154,9 +156,10 @@ def lab(course: CourseFolder = Path("course")) -> None:
     os.execv(sys.executable, arguments)
 
 
-def _say_cell(number: int, total: int, heading: str, seconds: float) -> None:
-    if seconds >= 1:
-        typer.echo(f"[{number:3d}/{total}] {heading[:70]} ... {seconds:.0f} s")
+def _say_cell(progress: "Progress") -> None:
+    """One line for each cell that took a while."""
+    if progress.seconds >= 1:
+        typer.echo(str(progress))
 
 
 def _texts(cell: "NotebookNode") -> str:

@@ -18,11 +18,11 @@ _PIGMENT = {  # mean RGB of the lesion, in 0..1
     "bcc": (0.74, 0.52, 0.50),
     "bkl": (0.58, 0.42, 0.31),
     "df": (0.63, 0.45, 0.38),
-    "mel": (0.43, 0.28, 0.22),
+    "mel": (0.47, 0.31, 0.24),
     "nv": (0.47, 0.31, 0.24),
     "vasc": (0.62, 0.22, 0.26),
 }
-_SUSPICION = {"mel": 1.6}  # mean of the hidden number, in its own standard deviations; 0 for every other diagnosis
+_SUSPICION = {"mel": 2.4}  # mean of the hidden number, in its own standard deviations; 0 for every other diagnosis
 _PLACES = ["back", "lower extremity", "trunk", "upper extremity", "abdomen", "face", "chest", "foot", "neck", "scalp"]
 
 
@@ -100,7 +100,7 @@ def skin_image(
     soft = 1 / (1 + np.exp(-mask * (26 - 4 * np.clip(lesion.suspicion, -2, 3))))
     picture = colour * (1 - soft) + inside * soft
     picture = _hair(picture, size, rng)
-    picture = picture * rng.uniform(0.85, 1.12) * (1 - 0.12 * (x**2 + y**2)) + rng.normal(0, 0.012, picture.shape)
+    picture = picture * rng.uniform(0.9, 1.08) * (1 - 0.12 * (x**2 + y**2)) + rng.normal(0, 0.012, picture.shape)
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8), (mask > 0).astype(np.uint8)
 
 
@@ -117,8 +117,8 @@ def _lesion(dx: str, rng: np.random.Generator) -> _Lesion:
     )
     return _Lesion(
         suspicion=suspicion,
-        pigment=np.array(_PIGMENT[dx], np.float32) * np.float32(rng.normal(1.0, 0.13)),
-        skin=np.array([0.86, 0.68, 0.60], np.float32) * np.float32(rng.uniform(0.78, 1.08)),
+        pigment=np.array(_PIGMENT[dx], np.float32) * np.float32(rng.normal(1.05 - 0.3 * strength, 0.12)),
+        skin=np.array([0.86, 0.68, 0.60], np.float32) * np.float32(rng.uniform(0.86, 1.06)),
         radius=float(np.clip(rng.normal(0.46 + 0.05 * strength, 0.11), 0.2, 0.8)),
         ellipse=float(rng.uniform(0.75, 1.0)),
         waves=(np.abs(rng.normal(0, 0.03 + 0.13 * strength, 6)) / np.arange(1.5, 7.5)).astype(np.float32),

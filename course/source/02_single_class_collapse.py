@@ -1,0 +1,482 @@
+# ---
+# jupyter:
+#   jupytext:
+#     notebook_metadata_filter: medcourse
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+#   medcourse:
+#     number: 2
+#     title: One class only
+#     level: 1
+#     pitfall: 90 % accuracy, and not one melanoma found
+#     goals:
+#       - tell a model with constant scores from one that ranks well but never crosses 0.5
+#       - repair both, each at its cause
+#       - answer "would another threshold do?" with an interval
+#       - say how little 58 melanomas can tell
+#     minutes: 45
+#     datasets: [ham10000]
+# ---
+
+# %% [markdown]
+# # 02 One class only
+#
+# **The pitfall:** 90 % accuracy, and not one melanoma found.
+#
+# Somebody asked this in a public forum. He had about 2,300 dermatoscopic images of HAM10000, nine in ten of them nevi
+# (moles), the rest melanomas. He trained a ResNet. The error rate was 0.09, which looked fine. Then he looked at the
+# confusion matrix: 60 % of the melanomas were called benign. *What did I do wrong? Would another threshold do?*
+#
+# We re-run his case on the same images, beside two models that fail harder: they call **every** image a nevus.
+#
+# **After this lesson you can**
+#
+# - tell a model with constant scores from one that ranks well but never crosses 0.5,
+# - repair both, each at its cause,
+# - answer "would another threshold do?" with an interval,
+# - say how little 58 melanomas can tell.
+#
+# You need: what sensitivity and specificity are. On two CPU cores the trainings take about three minutes in all.
+
+# %% [markdown]
+# ## 1 The images
+#
+# HAM10000 holds seven diagnoses (Tschandl et al. 2018). We keep nevi and melanomas and say which one is the positive
+# class, the disease. The group is the *lesion*: many lesions were photographed several times, and HAM10000 publishes no
+# patient id.
+
+# %%
+import medcourse as mc
+
+skin = mc.load("ham10000", size=64)
+pair = skin.relabel({"nv": "nevus", "mel": "melanoma"}, positive="melanoma")
+pair
+
+# %% [markdown]
+# The forum's set had about 2,300 images with 10 % melanoma. `mc.split` can draw a set with a stated share of the disease,
+# whole lesions at a time. Then we split that set by lesion into training, validation (radiology journals say *tuning set*)
+# and test set.
+
+# %%
+forum = mc.split(pair, test=2300 / len(pair), val=0, prevalence=0.10, seed=0).test
+splits = mc.split(forum, test=0.25, val=0.15, by="group", seed=0)
+splits.table()
+
+# %% [markdown]
+# No lesion may stand on both sides. Look before you train, every time:
+
+# %%
+mc.find_leaks(splits)
+
+# %%
+train = splits.train
+some = [train.table.index[train.targets == k][:8] for k in (0, 1)]
+mc.plot.images(train, [*some[0], *some[1]]);
+
+# %% [markdown]
+# **Figure 1.** Eight nevi (top) and eight melanomas (bottom) of the training set, 64 pixels wide: some melanomas are large,
+# dark and irregular, but several would pass for a nevus.
+
+# %% [markdown]
+# ## 2 Predict before you run
+#
+# A test that calls every image a nevus needs no model. How good would it look?
+#
+# **Exercise 1.** Work out, from the numbers of the test set alone, the accuracy and the balanced accuracy (the mean of
+# sensitivity and specificity) of a test that calls every image a nevus.
+
+# %% exercise="always_nevus"
+n_nevus, n_melanoma = splits.test.counts()
+### BEGIN SOLUTION
+always_accuracy = n_nevus / (n_nevus + n_melanoma)
+always_balanced = (0 + 1) / 2  # sensitivity 0, specificity 1
+### END SOLUTION
+### BEGIN WRONG ANSWER
+always_accuracy = n_nevus / (n_nevus + n_melanoma)
+always_balanced = always_accuracy  # balanced means the average over classes, not over images
+### END WRONG ANSWER
+
+# %% check="always_nevus" points=2
+never = mc.Predictions(splits.test.table.assign(p_nevus=1.0, p_melanoma=0.0), splits.test.classes)
+truth = mc.evaluate(never, n_boot=1)["value"]
+mc.checks.number("accuracy", always_accuracy, truth["accuracy"], within=0.001, hint="count the images it calls right")
+mc.checks.number(
+    "balanced accuracy",
+    always_balanced,
+    truth["balanced accuracy"],
+    within=0.001,
+    hint="every melanoma is missed, every nevus is called right: average those two shares, not the images",
+)
+
+# %% [markdown]
+# So an accuracy of 0.90 is what *no model at all* gets here. Keep that number: every accuracy below stands beside it.
+#
+# **Now write down a guess:** of the melanomas in the test set, how many will a ResNet find, with everything left at its
+# default?
+
+# %%
+my_guess = 30  # change me, then run on
+
+# %% [markdown]
+# ## 3 The forum's case
+#
+# A ResNet18 from scratch (He et al. 2016), cross-entropy, Adam, 5 epochs, flips and turns as augmentation (a mole has no up
+# or down). The trainer keeps the epoch with the best validation AUROC and reports whenever an epoch calls all validation
+# images one class.
+
+# %%
+resnet = mc.Trainer(mc.build_model("resnet18", train), epochs=5, lr=1e-3, augment="skin", seed=0)
+resnet_run = resnet.fit(train, splits.val)
+resnet_test = resnet.predict(splits.test)
+
+# %%
+mc.confusion(resnet_test, threshold=0.5)
+
+# %%
+found = int(mc.confusion(resnet_test).loc["melanoma", "melanoma"])
+print(f"you guessed {my_guess} of {n_melanoma}; at a threshold of 0.5 it finds {found}")
+mc.evaluate(resnet_test, threshold=0.5, seed=0).round(3)
+
+# %% [markdown]
+# Compare three lines. *accuracy* is about that of no model at all. *auroc* says that a melanoma scores higher than a nevus
+# most of the time: the model has learned something. *sensitivity* at 0.5 hides it.
+#
+# ### What the thread really measured
+#
+# The thread gives an error rate of 0.09 and 60 % of the melanomas missed. On a test set like ours that fixes the whole
+# confusion matrix:
+
+# %%
+missed = round(0.60 * n_melanoma)
+errors = round(0.09 * (n_nevus + n_melanoma))
+thread = {"TP": n_melanoma - missed, "FN": missed, "FP": errors - missed, "TN": n_nevus - (errors - missed)}
+thread
+
+# %% [markdown]
+# **Exercise 2.** The thread calls one of its numbers "specificity", but divides by the images *called* nevus. Compute both:
+# the specificity, and the negative predictive value (NPV).
+
+# %% exercise="thread_matrix"
+### BEGIN SOLUTION
+thread_specificity = thread["TN"] / (thread["TN"] + thread["FP"])
+thread_npv = thread["TN"] / (thread["TN"] + thread["FN"])
+### END SOLUTION
+### BEGIN WRONG ANSWER
+thread_specificity = thread["TN"] / (thread["TN"] + thread["FN"])  # divides by the images called nevus
+thread_npv = thread["TN"] / (thread["TN"] + thread["FP"])
+### END WRONG ANSWER
+
+# %% check="thread_matrix" points=2
+mc.checks.answered("thread_specificity", thread_specificity)
+sensitivity = thread["TP"] / n_melanoma
+prevalence = n_melanoma / (n_nevus + n_melanoma)
+implied = mc.predictive_values(sensitivity, thread_specificity, prevalence)
+mc.checks.number(
+    "NPV", thread_npv, implied.npv, within=0.002,
+    hint="specificity asks about the true nevi (TN + FP), the NPV about the images called nevus (TN + FN)",
+)
+mc.checks.that(
+    thread_specificity > thread_npv,
+    "with so few false alarms the specificity is the higher of the two; look at what each divides by",
+)
+
+# %% [markdown]
+# Sensitivity 0.40 at a specificity of about 0.97: that is **no collapse**. It is an operating point, far from where the cost
+# of a missed melanoma would put it.
+#
+# ## 4 How much can 58 melanomas tell?
+#
+# The sensitivity is measured on the melanomas only.
+
+# %%
+table = mc.evaluate(resnet_test, threshold=0.5, seed=0)
+for metric in ("sensitivity", "specificity", "auroc"):
+    row = table.loc[metric]
+    print(f"{metric:12s} {row['value']:.2f}, 95 % interval {row['low']:.2f} to {row['high']:.2f}, width {row['high'] - row['low']:.2f}")
+
+# %% [markdown]
+# **Exercise 3.** The standard error of a proportion shrinks with the square root of the number of cases. How many melanomas
+# would a test set need for half the interval width of the thread's sensitivity of 0.40, measured on `n_melanoma` of them?
+
+# %% exercise="how_many"
+### BEGIN SOLUTION
+melanomas_needed = 4 * n_melanoma
+### END SOLUTION
+### BEGIN WRONG ANSWER
+melanomas_needed = 2 * n_melanoma  # twice the cases narrow it by a factor of 1.4 only
+### END WRONG ANSWER
+
+# %% check="how_many" points=1
+mc.checks.answered("melanomas_needed", melanomas_needed)
+
+
+def width(n):
+    """Width of the 95 % interval of a proportion of 0.40 measured on n cases (normal approximation)."""
+    return 2 * 1.96 * (0.40 * 0.60 / n) ** 0.5
+
+
+mc.checks.number(
+    "ratio of the widths",
+    width(melanomas_needed) / width(n_melanoma),
+    0.5,
+    within=0.01,
+    hint="width goes with one over the square root of the number of melanomas",
+)
+
+# %% [markdown]
+# ## 5 Two models that call everything a nevus
+#
+# The simplest convolutional network of the tutorials (four convolutions, no batch normalisation), trained twice on the same
+# images. Only the learning rate differs: 0.03 and 0.001. Read the reports while they come.
+
+# %%
+def small_network(lr, epochs):
+    trainer = mc.Trainer(mc.build_model("simple-cnn", train), epochs=epochs, lr=lr, augment="skin", seed=0)
+    run = trainer.fit(train, splits.val)
+    return trainer, run
+
+
+fast, fast_run = small_network(lr=0.03, epochs=2)
+
+# %%
+slow, slow_run = small_network(lr=0.001, epochs=8)
+
+# %%
+fast_val, slow_val = fast.predict(splits.val), slow.predict(splits.val)
+for name, pred in {"lr 0.03": fast_val, "lr 0.001": slow_val}.items():
+    judged = mc.evaluate(pred, n_boot=200)["value"]
+    print(f"{name:9s} accuracy {judged['accuracy']:.3f}  sensitivity {judged['sensitivity']:.3f}  auroc {judged['auroc']:.3f}  "
+          f"scores {pred.scores.min():.4f} to {pred.scores.max():.4f}")
+
+# %% [markdown]
+# Same accuracy, same sensitivity, same confusion matrix or nearly so. Only the scores tell them apart.
+
+# %%
+import matplotlib.pyplot as plt
+
+figure, axes = plt.subplots(1, 2, figsize=(10, 2.6), layout="constrained")
+for axis, (name, pred) in zip(axes, {"learning rate 0.03": fast_val, "learning rate 0.001": slow_val}.items()):
+    mc.plot.scores(pred, threshold=0.5, ax=axis)
+    axis.set_title(name)
+
+# %% [markdown]
+# **Figure 2.** Scores of the validation images, by true class. Left: one constant for everybody, so no threshold can part the
+# classes. Right: melanomas score higher than nevi, but nearly all scores lie below 0.5.
+#
+# **Exercise 4.** Write `kind(pred)`: it returns `"constant"` when the scores carry no ranking, `"unreachable"` when they rank
+# the classes but (nearly) no image reaches 0.5, and `"neither"` otherwise. It must not look at the accuracy: that is the same
+# for both.
+
+# %% exercise="kind"
+### BEGIN SOLUTION
+def kind(pred):
+    """Name the way in which predictions call (nearly) everything one class."""
+    if pred.scores.max() - pred.scores.min() < 1e-3:
+        return "constant"
+    if (pred.scores >= 0.5).mean() < 0.01:
+        return "unreachable"
+    return "neither"
+### END SOLUTION
+### BEGIN WRONG ANSWER
+def kind(pred):
+    return "constant" if pred.called(0.5).max() == 0 else "neither"  # one class called does not mean constant scores
+### END WRONG ANSWER
+
+# %% check="kind" points=3
+import numpy as np
+
+
+def planted(low, high, spread, n=200):
+    """Predictions with a known shape: nevi around `low`, melanomas around `high`."""
+    rng = np.random.default_rng(0)
+    ill = np.arange(n) % 10 == 0
+    score = np.clip(np.where(ill, high, low) + rng.normal(0, spread, n), 0, 1)
+    import pandas as pd
+
+    return mc.Predictions(pd.DataFrame({"label": ill.astype(int), "p_melanoma": score}), ["nevus", "melanoma"])
+
+
+for expected, pred in {
+    "constant": planted(0.1, 0.1, 0.0),
+    "unreachable": planted(0.1, 0.3, 0.03),
+    "neither": planted(0.2, 0.8, 0.1),
+}.items():
+    answer = kind(pred)
+    mc.checks.that(
+        answer == expected,
+        f"scores from {pred.scores.min():.2f} to {pred.scores.max():.2f} are '{expected}', your function says {answer!r}; "
+        "first ask how far the scores spread, then whether they reach 0.5",
+    )
+mc.checks.that(kind(fast_val) == "constant", "the run at 0.03 gives every image the same score")
+### BEGIN HIDDEN TESTS
+mc.checks.that(kind(planted(0.45, 0.45, 0.0)) == "constant", "a constant just below 0.5 is still a constant")
+### END HIDDEN TESTS
+
+# %% [markdown]
+# ## 6 Repair each at its cause
+#
+# **Constant scores.** The first steps at 0.03 were so large that the network's ReLUs died: the output no longer depends on
+# the image, only on the bias, and the best constant is the share of melanomas. A threshold cannot help, and neither can more
+# epochs. The repair is the learning rate, and we have already run it: `slow` is the same network at 0.001. What did the
+# repair change?
+
+# %%
+fast_test, slow_test = fast.predict(splits.test), slow.predict(splits.test)
+print(f"the constant {fast_test.scores.mean():.3f} beside the share of melanomas in training {train.targets.mean():.3f}")
+mc.compare(fast_test, slow_test, threshold=0.5, seed=0).loc[["sensitivity", "auroc"]].round(3)
+
+# %% [markdown]
+# The ranking is repaired, the sensitivity at 0.5 is not. **Scores that never reach 0.5** are no fault of the training: with
+# 10 % melanoma, a model that is not sure says 0.2 or 0.3, and it is right to. What is wrong is 0.5.
+#
+# **Exercise 5.** Choose a threshold for `slow` with the rule `"youden"` (the largest sensitivity + specificity; Youden 1950).
+# You have its predictions for the validation set, `slow_val`, and for the test set, `slow_test`. Use the right one.
+
+# %% exercise="threshold"
+### BEGIN SOLUTION
+slow_threshold = mc.choose_threshold(slow_val, rule="youden")
+### END SOLUTION
+### BEGIN WRONG ANSWER
+slow_threshold = mc.choose_threshold(slow_test, rule="youden")  # the test set must not choose anything
+### END WRONG ANSWER
+
+# %% check="threshold" points=2
+mc.checks.number(
+    "threshold",
+    slow_threshold,
+    mc.choose_threshold(slow_val, rule="youden"),
+    within=1e-9,
+    hint="a threshold chosen on the test set makes the test set part of the training: use the validation set",
+)
+
+# %%
+mc.plot.thresholds(slow_val, {"default": 0.5, "chosen on validation": slow_threshold});
+
+# %% [markdown]
+# **Figure 3.** Sensitivity and specificity of the small network at every threshold, on the validation set: at 0.5 nearly every
+# melanoma is missed; the chosen threshold sits where the two curves are best together.
+
+# %% [markdown]
+# ## 7 "Would another threshold do?"
+#
+# Now for the forum's ResNet, and with a cost: we say that a missed melanoma costs as much as 10 needless excisions. The rule
+# and the costs are stated first, the threshold is chosen on the validation set, and the test set is opened once.
+
+# %%
+resnet_val = resnet.predict(splits.val)
+cost_threshold = mc.choose_threshold(resnet_val, rule="cost", fn=10, fp=1)
+print(f"chosen on validation: {cost_threshold:.3f}")
+
+# %% tags=["before-after"]
+before = mc.evaluate(resnet_test, threshold=0.5, seed=0)
+after = mc.evaluate(resnet_test, threshold=cost_threshold, seed=0)
+changed = mc.compare(resnet_test, resnet_test, threshold=(0.5, cost_threshold), seed=0)
+print(f"ResNet18, {len(resnet_test)} test images, {n_melanoma} melanomas; 95 % intervals by lesion")
+print(f"{'':18s} {'at 0.5':>20s} {f'at {cost_threshold:.3f}':>20s} {'change':>22s}")
+for metric in ["sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced accuracy", "auroc"]:
+    b, a, c = before.loc[metric], after.loc[metric], changed.loc[metric]
+    print(f"{metric:18s} {b['value']:6.2f} [{b['low']:.2f}, {b['high']:.2f}] {a['value']:6.2f} [{a['low']:.2f}, {a['high']:.2f}] "
+          f"{c['difference']:+7.2f} [{c['low']:+.2f}, {c['high']:+.2f}]")
+
+# %%
+mc.plot.intervals({"at 0.5": before, "at the chosen threshold": after},
+                  ["sensitivity", "specificity", "ppv", "accuracy", "balanced accuracy", "auroc"]);
+
+# %% [markdown]
+# **Figure 4.** The same ResNet on the same test images at two thresholds: sensitivity rises far beyond its interval, specificity
+# and accuracy fall, and the AUROC does not move.
+#
+# **The answer to the thread:** yes, another threshold finds far more of the melanomas, and the interval of the change leaves no
+# doubt about that. It is not free: the accuracy *falls*, because most new alarms are nevi. And it cannot do everything. The
+# AUROC stays what it was; a threshold moves along the curve, it does not lift it. For a better curve one needs better training
+# (lessons 03, 04 and 10) or better images.
+#
+# ## 8 Verdicts
+#
+# These hold on any machine, and on other images of this kind; digits differ, verdicts must not.
+
+# %% tags=["nbval-check-output"]
+judged = {name: mc.evaluate(p, n_boot=200)["value"] for name, p in {"fast": fast_test, "slow": slow_test}.items()}
+share_of_nevi = n_nevus / (n_nevus + n_melanoma)
+verdicts = {
+    "both small networks reach the accuracy of no model at all": all(
+        abs(j["accuracy"] - share_of_nevi) < 0.02 for j in judged.values()
+    ),
+    "both find (nearly) no melanoma at 0.5": all(j["sensitivity"] <= 0.1 for j in judged.values()),
+    "constant scores do not rank": abs(judged["fast"]["auroc"] - 0.5) < 0.02,
+    "scores below 0.5 rank well": judged["slow"]["auroc"] > 0.7,
+    "the chosen threshold raises the ResNet's sensitivity beyond doubt": changed.loc["sensitivity", "low"] > 0,
+    "at a price in specificity": changed.loc["specificity", "high"] < 0,
+    "and leaves the AUROC alone": changed.loc["auroc", "difference"] == 0,
+}
+for verdict, holds in verdicts.items():
+    if not holds:
+        raise RuntimeError(f"does not hold here: {verdict}")
+    print("holds:", verdict)
+
+# %% [markdown]
+# ## 9 Quiz
+#
+# Set each answer to "a", "b" or "c".
+#
+# **1.** A model on 95 % healthy films has an accuracy of 0.95. What do you know? (a) it is good; (b) nothing yet; (c) it is
+# broken.
+#
+# **2.** All scores lie between 0.02 and 0.31, the AUROC is 0.86. What do you do first? (a) train longer; (b) lower the learning
+# rate; (c) choose a threshold on the validation set.
+#
+# **3.** All scores are 0.1000, the AUROC is 0.50. What do you do first? (a) look at the learning rate and the inputs; (b) choose
+# a threshold on the validation set; (c) collect more melanomas.
+
+# %% exercise="quiz"
+### BEGIN SOLUTION
+quiz_1 = "b"
+quiz_2 = "c"
+quiz_3 = "a"
+### END SOLUTION
+### BEGIN WRONG ANSWER
+quiz_1 = "a"
+quiz_2 = "a"
+quiz_3 = "b"
+### END WRONG ANSWER
+
+# %% check="quiz" points=3
+mc.checks.quiz("quiz_1", quiz_1, "49223525391d", {
+    "a": "A model that calls every film healthy reaches 0.95 as well.",
+    "b": "0.95 is what no model at all reaches on such a set; look at sensitivity and AUROC.",
+    "c": "It may be good: an accuracy of 0.95 goes with a perfect AUROC and with none.",
+})
+mc.checks.quiz("quiz_2", quiz_2, "be55be03f11b", {
+    "a": "The ranking is there; more epochs do not move 0.5.",
+    "b": "The learning rate was fine: the model ranks well.",
+    "c": "The scores rank and only the cut is out of reach. Validation data, and the cost of each mistake, say where it goes.",
+})
+mc.checks.quiz("quiz_3", quiz_3, "f65668ae179c", {
+    "a": "The output no longer depends on the image, so something broke in training: steps too large, inputs not scaled.",
+    "b": "There is nothing to choose: every threshold calls all images the same.",
+    "c": "More images of either class do not help a network that ignores them.",
+})
+
+# %% [markdown]
+# ## Summary
+#
+# - Put every accuracy beside that of no model at all: the share of the larger class.
+# - "It predicts one class" names two different diseases. Look at the scores, not at the confusion matrix.
+# - Constant scores: the training broke (here, the learning rate). No threshold helps.
+# - Scores that rank but never reach 0.5: nothing broke. Choose the threshold by cost, on validation data.
+# - A sensitivity measured on 58 melanomas has an interval a quarter wide. Four times the cases halve it.
+#
+# **Next:** lesson 03 asks what weighted losses change that a threshold does not.
+#
+# ## References
+#
+# - Tschandl P, Rosendahl C, Kittler H. The HAM10000 dataset. Sci Data 2018;5:180161.
+# - He K, Zhang X, Ren S, Sun J. Deep residual learning for image recognition. CVPR 2016.
+# - Youden WJ. Index for rating diagnostic tests. Cancer 1950;3:32-35.
+# - Clopper CJ, Pearson ES. The use of confidence or fiducial limits. Biometrika 1934;26:404-413.
+# - Field CA, Welsh AH. Bootstrapping clustered data. J R Stat Soc B 2007;69:369-390.

@@ -1,0 +1,249 @@
+"""Builds a course's notebooks from its lesson sources, and says where the two have drifted apart.
+
+``course/source/NN_name.py`` becomes ``course/notebooks/NN_name.ipynb`` (for students) and
+``course/solutions/NN_name.ipynb`` (executed, with outputs; what nbval tests).
+"""
+
+import copy
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import nbformat
+from nbconvert import HTMLExporter
+from nbformat import NotebookNode
+
+from medcourse.errors import LessonError
+from medcourse.teaching.captions import caption_figures
+from medcourse.teaching.execute import OnCell, Progress, execute, output_problems, try_lesson
+from medcourse.teaching.notebooks import dumps, solution_notebook, source_notebook, student_notebook
+from medcourse.teaching.source import Lesson, inspect_lesson, read_lesson, static_problems
+
+__all__ = [
+    "BUDGET_PEAK_MB",
+    "BUDGET_SECONDS",
+    "Lesson",
+    "Progress",
+    "build",
+    "check",
+    "drift",
+    "execute",
+    "find_lessons",
+    "read_lesson",
+    "solution_notebook",
+    "source_notebook",
+    "static_problems",
+    "student_notebook",
+    "to_html",
+]
+
+BUDGET_SECONDS = 240.0  # on 2 CPU cores
+BUDGET_PEAK_MB = 1500  # MiB; Binder restarts a kernel at 2 GB
+
+_MEASURED = ("seconds", "peak_mb")
+
+
+def find_lessons(course: Path | str, lessons: list[str] | None = None) -> list[Path]:
+    """Return the source files of a course in order: all, or those given by name (``02_collapse``) or number (``2``).
+
+    Raises:
+        LessonError: the course has no sources, or none of that name.
+    """
+    folder = Path(course) / "source"
+    sources = sorted(folder.glob("*.py"))
+    if not sources:
+        raise LessonError(f"no lesson sources (NN_name.py) in {folder}")
+    if lessons is None:
+        return sources
+    found = []
+    for name in lessons:
+        prefix = f"{int(name):02d}_" if name.isdecimal() else None
+        matches = [p for p in sources if p.stem == name or (prefix and p.stem.startswith(prefix))]
+        if not matches:
+            raise LessonError(f"no lesson {name!r} in {folder}; there are {', '.join(p.stem for p in sources)}")
+        found += [p for p in matches if p not in found]
+    return found
+
+
+def build(
+    course: Path | str, lessons: list[str] | None = None, execute: bool = True, on_cell: OnCell | None = None
+) -> list[Path]:
+    """Write the notebooks of the lessons named (all by default) and return their paths.
+
+    ``execute=False`` writes the student notebooks only. A file is replaced whole or not at all.
+
+    Raises:
+        LessonError: a source is unsound, or its execution finds a problem; that lesson's files stay as they were.
+    """
+    course = Path(course)
+    written = []
+    for source in find_lessons(course, lessons):
+        lesson = read_lesson(source)
+        student, solution = _paths(course, lesson.name)
+        student.parent.mkdir(parents=True, exist_ok=True)
+        texts = {student: dumps(student_notebook(lesson))}
+        if execute:
+            notebook, problems = try_lesson(lesson, student.parent, on_cell=on_cell)
+            if problems:
+                raise LessonError("\n".join(problems))
+            texts[solution] = dumps(notebook)
+        for path, text in texts.items():
+            _write(path, text)
+            written.append(path)
+    return written
+
+
+def drift(course: Path | str, lessons: list[str] | None = None) -> list[str]:
+    """List where the notebooks of a course differ from what its sources would build, without executing anything.
+
+    Outputs and measured times are not compared; but each code cell of a solution must have been executed, without an
+    error or stderr, each figure must carry its caption, and each verdict cell its output.
+    """
+    course = Path(course)
+    problems: list[str] = []
+    for source in find_lessons(course, lessons):
+        lesson, unsound = inspect_lesson(source)
+        problems += unsound or (_drift_of(course, lesson) if lesson else [])
+    return problems + (_orphans(course) if lessons is None else [])
+
+
+def check(
+    course: Path | str, lessons: list[str] | None = None, execute: bool = True, on_cell: OnCell | None = None
+) -> list[str]:
+    """List all that is wrong with a course: its sources, drift, and, when executed, its checks and its budget.
+
+    Nothing is written. Without execution the budget is read from the stored notebook.
+    """
+    course = Path(course)
+    problems = drift(course, lessons)
+    for source in find_lessons(course, lessons):
+        lesson, unsound = inspect_lesson(source)
+        if unsound or lesson is None:
+            continue  # drift has named the reasons
+        student, solution = _paths(course, lesson.name)
+        if execute:
+            folder = student.parent if student.parent.exists() else source.parent
+            try:
+                notebook, found = try_lesson(lesson, folder, on_cell=on_cell)
+            except LessonError as error:
+                problems.append(str(error))
+                continue
+            problems += found
+        else:
+            stored = _load(solution) if solution.exists() else None
+            if stored is None:
+                continue
+            notebook = stored
+        problems += _over_budget(lesson, notebook)
+    return problems
+
+
+def to_html(notebook: NotebookNode, path: Path | str) -> None:
+    """Write a notebook as one HTML file with its pictures inside; the page's title is the lesson's."""
+    exporter = HTMLExporter(template_name="lab", embed_images=True)
+    text, _ = exporter.from_notebook_node(notebook)
+    _write(Path(path), text)
+
+
+def _paths(course: Path, name: str) -> tuple[Path, Path]:
+    return course / "notebooks" / f"{name}.ipynb", course / "solutions" / f"{name}.ipynb"
+
+
+def _drift_of(course: Path, lesson: Lesson) -> Iterator[str]:
+    student, solution = _paths(course, lesson.name)
+    remedy = f"run `medcourse build {lesson.name}`"
+    if not student.exists():
+        yield f"{student}: missing; {remedy}"
+    elif student.read_text(encoding="utf-8") != dumps(student_notebook(lesson)):
+        yield from (f"{student}: {text}; {remedy}" for text in _differences(_load(student), student_notebook(lesson)))
+    if not solution.exists():
+        yield f"{solution}: missing; {remedy}"
+        return
+    stored, expected = _load(solution), solution_notebook(lesson)
+    found = [] if stored is None else list(_solution_problems(lesson, stored))
+    if found or stored is None or _bare(stored) != _bare(expected):
+        problems = [] if stored is not None and _bare(stored) == _bare(expected) else _differences(stored, expected)
+        yield from (f"{solution}: {text}; {remedy}" for text in [*problems, *found])
+
+
+def _load(path: Path) -> NotebookNode | None:
+    try:
+        return nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    except (ValueError, nbformat.ValidationError, AttributeError):
+        return None
+
+
+def _bare(notebook: NotebookNode) -> dict:
+    """Return what of a notebook follows from the source alone."""
+    metadata = {**notebook.metadata, "medcourse": dict(notebook.metadata.get("medcourse", {}))}
+    for key in _MEASURED:
+        metadata["medcourse"].pop(key, None)
+    cells = [{key: cell.get(key) for key in ("id", "cell_type", "source", "metadata")} for cell in notebook.cells]
+    return {"cells": cells, "metadata": metadata, "nbformat_minor": notebook.nbformat_minor}
+
+
+def _differences(stored: NotebookNode | None, expected: NotebookNode) -> list[str]:
+    """Say where a stored notebook differs from the one expected; at least one message."""
+    if stored is None:
+        return ["not a notebook"]
+    old, new = _bare(stored), _bare(expected)
+    if len(old["cells"]) != len(new["cells"]):
+        return [f"has {len(old['cells'])} cells, the source {len(new['cells'])}"]
+    found = []
+    for position, (a, b) in enumerate(zip(old["cells"], new["cells"], strict=True), 1):
+        keys = [key for key in b if a[key] != b[key]]
+        if keys:
+            found.append(f"cell {position} ({b['id']}): {', '.join(keys)} not as in the source")
+    if old["metadata"] != new["metadata"]:
+        found.append("the notebook's metadata is not as in the source's header")
+    return found or ["not written by this builder as it stands (outputs, format or spacing)"]
+
+
+def _solution_problems(lesson: Lesson, stored: NotebookNode) -> Iterator[str]:
+    for position, node in enumerate(stored.cells, 1):
+        if node.cell_type != "code" or not node.source.strip():
+            continue
+        if node.execution_count is None:
+            yield f"cell {position} ({node.id}): never executed"
+        yield from (f"cell {position} ({node.id}): {text}" for text in output_problems(node))
+    if len(stored.cells) == len(lesson.cells):
+        captioned = copy.deepcopy(stored)
+        yield from caption_figures(lesson, captioned)
+        if captioned != stored:
+            yield "a picture's alt text is not its caption"
+    if any(key not in stored.metadata.get("medcourse", {}) for key in _MEASURED):
+        yield "no measured seconds and peak_mb"
+
+
+def _orphans(course: Path) -> list[str]:
+    names = {source.stem for source in find_lessons(course)}
+    return [
+        f"{path}: has no source; delete it, or write {course / 'source' / path.stem}.py"
+        for folder in ("notebooks", "solutions")
+        for path in sorted((course / folder).glob("*.ipynb"))
+        if path.stem not in names
+    ]
+
+
+def _over_budget(lesson: Lesson, notebook: NotebookNode) -> Iterator[str]:
+    measured = notebook.metadata.get("medcourse", {})
+    seconds, peak = measured.get("seconds", 0.0), measured.get("peak_mb", 0)
+    if seconds > BUDGET_SECONDS:
+        yield f"{lesson.path}: takes {seconds:.0f} s; a lesson has {BUDGET_SECONDS:.0f} s: train less or smaller"
+    if peak > BUDGET_PEAK_MB:
+        yield f"{lesson.path}: peaks at {peak} MB; a lesson has {BUDGET_PEAK_MB} MB: smaller images or batches"
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
+            file.write(text)
+        os.chmod(draft, 0o644)  # mkstemp makes files that only their owner can read
+        os.replace(draft, path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise

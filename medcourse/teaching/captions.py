@@ -1,0 +1,50 @@
+"""A figure's caption is also its alt text.
+
+A markdown cell that begins with ``**Figure`` directly after a code cell with a picture is that picture's caption.
+"""
+
+import re
+
+from nbformat import NotebookNode
+
+from medcourse.teaching.source import Lesson
+
+_PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
+
+
+def caption_figures(lesson: Lesson, notebook: NotebookNode) -> list[str]:
+    """Write each caption into its picture's output metadata; return the pictures that have none as problems.
+
+    nbconvert reads ``output.metadata[<mime type>].alt`` (its base.html.j2, blocks data_png and data_jpg).
+    """
+    problems = []
+    for position, node in enumerate(notebook.cells):
+        pictures = [
+            (output, mime) for output in node.get("outputs", ()) for mime in _PICTURES if mime in output.get("data", ())
+        ]
+        if not pictures:
+            continue
+        caption = caption_after(notebook, position)
+        if caption is None:
+            where = lesson.where(position)
+            problems.append(f"{where}: a figure needs one sentence below it, in a prose cell that begins with **Figure")
+            continue
+        for output, mime in pictures:
+            output.metadata.setdefault(mime, {})["alt"] = caption
+    return problems
+
+
+def caption_after(notebook: NotebookNode, position: int) -> str | None:
+    """Return the plain text of the caption that follows the cell, or None."""
+    following = notebook.cells[position + 1] if position + 1 < len(notebook.cells) else None
+    if following is None or following.cell_type != "markdown" or not following.source.startswith("**Figure"):
+        return None
+    return plain(following.source.split("\n\n")[0])
+
+
+def plain(markdown: str) -> str:
+    """Return one paragraph of markdown as plain text: links by their words, no emphasis, code or math marks."""
+    text = re.sub(r"!?\[([^\]]*)\]\([^)]*\)", r"\1", markdown)
+    text = re.sub(r"\*\*|[`*$]", "", text)
+    text = re.sub(r"(?<!\w)_+(?=\S)|(?<=\S)_+(?!\w)", "", text)
+    return re.sub(r"\s+", " ", text).strip()

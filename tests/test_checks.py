@@ -1,0 +1,130 @@
+"""The helpers of check cells: right answers print, wrong ones raise a hint, nothing else ever surfaces."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from medcourse.errors import CheckError, LessonError
+from medcourse.teaching import checks
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [0.5, np.float32(0.5), np.array([0.5]), torch.tensor([0.502]), pd.Series([0.5]), np.array(0.5)],
+    ids=lambda answer: type(answer).__name__,
+)
+def test_number_takes_whatever_holds_one_number(answer, capsys):
+    checks.number("sensitivity", answer, truth=0.5)
+    assert capsys.readouterr().out == "Correct: sensitivity, to within 0.005.\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (..., "still ...: replace the dots"),
+        (None, "is None"),
+        ("0.5", "a str '0.5', and should be one number"),
+        (True, "a bool True"),
+        (np.True_, "should be one number"),
+        ([0.5], "a list of 1"),
+        (np.zeros((2, 2)), r"ndarray of shape \(2, 2\)"),
+        (torch.zeros(3), r"Tensor of shape \(3,\)"),
+        (1 + 2j, "a complex"),
+        (float("nan"), "is NaN"),
+        (float("inf"), "Not yet: sensitivity = inf"),
+        (50.2, "in percent"),
+        (0.4, "Not yet: sensitivity = 0.4 is not within 0.005 of the truth. Count again."),
+        (0.9, "Not yet: sensitivity = 0.9. That is the specificity."),
+    ],
+)
+def test_number_refuses_with_a_hint(answer, message):
+    with pytest.raises(CheckError, match=message):
+        checks.number(
+            "sensitivity", answer, truth=0.5, hint="Count again.", mistakes=[(0.9, "That is the specificity.")]
+        )
+
+
+def test_number_never_tells_the_truth():
+    with pytest.raises(CheckError) as error:
+        checks.number("sensitivity", 0.1, truth=0.7654)
+    assert "0.76" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("answer", "truth"),
+    [
+        (np.array([1, 2]), [1, 2]),
+        (pd.Series([True, False]), np.array([True, False])),
+        (torch.tensor([0.1, float("nan")]), [0.1000001, np.nan]),
+        (["a", "b"], np.array(["a", "b"])),
+        (pd.Series(["a", "b"]), ["a", "b"]),
+    ],
+)
+def test_array_accepts_equal_arrays(answer, truth, capsys):
+    checks.array("mask", answer, truth, within=1e-3)
+    assert capsys.readouterr().out == "Correct: mask.\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (..., "still ..."),
+        ([1, 2], r"shape \(2,\), not \(3,\)"),
+        ([1, 2, 4], r"at 1 of 3 places, first at \[2\]. Look again."),
+        (["a", "b", "c"], "where int64 is expected"),
+        ([[1], [2, 3]], "a list of 2 that does not make an array"),
+    ],
+)
+def test_array_refuses_with_a_hint(answer, message):
+    with pytest.raises(CheckError, match=message):
+        checks.array("mask", answer, np.array([1, 2, 3], dtype=np.int64), hint="Look again.")
+
+
+def test_members_ignore_order_and_kind(capsys):
+    checks.members("ids", np.array([3, 1, 1]), {1, 3})
+    checks.members("ids", pd.Index(["a", "b"]), ["b", "a"])
+    assert capsys.readouterr().out == "Correct: ids.\n" * 2
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (..., "still ..."),
+        ("a", "is a str 'a'"),
+        (7, "is a int"),
+        (["a", "x"], "lacks 1 and has 1 that do not belong"),
+        ([["a"]], "flat collection"),
+    ],
+)
+def test_members_refuse_with_a_hint(answer, message):
+    with pytest.raises(CheckError, match=message):
+        checks.members("ids", answer, ["a", "b"])
+
+
+def test_that_and_answered(capsys):
+    checks.that(np.bool_(True), "no hint needed", correct="the threshold is lower.")
+    checks.that(1 < 2, "no hint needed")
+    checks.answered("x", 0)
+    assert capsys.readouterr().out == "Correct: the threshold is lower.\n"
+    with pytest.raises(CheckError, match="Not yet. Look at the sign."):
+        checks.that(False, "Look at the sign.")
+
+
+REASONS = {"a": "Accuracy counts the healthy.", "b": "Sensitivity counts the diseased found."}
+
+
+def test_quiz_tells_the_reason_and_hides_the_answer(capsys):
+    right = checks.digest("q1", "b")
+    assert len(right) == 12
+    assert right != checks.digest("q2", "b")
+    checks.quiz("q1", " B ", right, REASONS)
+    assert capsys.readouterr().out == "Correct: b. Sensitivity counts the diseased found.\n"
+    with pytest.raises(CheckError, match="Not 'a'. Accuracy counts the healthy."):
+        checks.quiz("q1", "a", right, REASONS)
+    with pytest.raises(CheckError, match="answer with one of 'a', 'b'"):
+        checks.quiz("q1", "c", right, REASONS)
+    with pytest.raises(CheckError, match="still ..."):
+        checks.quiz("q1", ..., right, REASONS)
+    with pytest.raises(LessonError, match="digest of none"):
+        checks.quiz("q1", "a", "0" * 12, REASONS)
