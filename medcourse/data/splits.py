@@ -73,7 +73,7 @@ def split(
         _check_prevalence(cohort, prevalence, stratify)
     shares = [float(np.asarray(s)) for s in (test, val) if _is_share(s)]
     if any(s < 0 for s in shares) or sum(shares) >= 1:
-        raise SplitError(f"test={test} and val={val} must be shares of 0 or more that sum to less than 1")
+        raise SplitError(f"test={test!r} and val={val!r} must be shares of 0 or more that sum to less than 1")
     rng = np.random.default_rng(seed)
     part_of = np.zeros(len(cohort), dtype=np.int64)  # 0 train, 1 test, 2 val
     for number, (name, wanted) in enumerate([("test", test), ("val", val)], start=1):

@@ -234,5 +234,5 @@ def _why_undefined(targets: NDArray[np.int64], called: NDArray[np.bool_], preval
     if prevalence is None:
         why |= {"ppv": no_call, "npv": no_call, "f1": "there is no positive image, and no image is called positive"}
     else:
-        why |= {name: class_missing or no_call for name in ("ppv", "npv")}
+        why |= dict.fromkeys(("ppv", "npv"), class_missing or no_call)
     return why | {"mcc": " and ".join(filter(None, (class_missing, no_call)))}

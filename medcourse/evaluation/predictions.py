@@ -1,5 +1,6 @@
 """Predictions: probabilities beside what was true and whose image it was."""
 
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -98,7 +99,9 @@ class Predictions:
         """Raise LeakageError when the column ``synthetic`` marks an image: synthetic images are no patients."""
         if "synthetic" in self.table.columns and self.table["synthetic"].any():
             n = int(self.table["synthetic"].sum())
-            raise LeakageError(f"{n} of these predictions are for synthetic images, which are no patients; judge real ones")
+            raise LeakageError(
+                f"{n} of these predictions are for synthetic images, which are no patients; judge real ones"
+            )
 
     def __len__(self) -> int:
         return len(self.table)
@@ -143,6 +146,6 @@ class Predictions:
 
 def checked_threshold(threshold: float) -> float:
     """The threshold as a float; EvaluationError when it is no finite number."""
-    if isinstance(threshold, bool | str) or not np.isscalar(threshold) or not np.isfinite(threshold):
+    if isinstance(threshold, bool) or not isinstance(threshold, numbers.Real) or not np.isfinite(float(threshold)):
         raise EvaluationError(f"threshold={threshold!r} must be a number, such as 0.5")
     return float(threshold)

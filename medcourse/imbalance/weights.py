@@ -43,8 +43,8 @@ def class_weights(labels: ArrayLike, scheme: Literal["balanced", "inverse", "eff
     elif scheme == "inverse":
         weights = targets.size / counts
     elif scheme == "effective":
-        weights = (1 - _BETA) / (1 - _BETA**counts)
-        weights = weights * len(counts) / weights.sum()
+        per_image = (1 - _BETA) / (1 - _BETA**counts)
+        weights = per_image * len(counts) / per_image.sum()
     else:
         raise TrainingError(f"scheme='{scheme}': give 'balanced', 'inverse' or 'effective'")
     return torch.tensor(weights, dtype=torch.float32)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import nbformat
+from jinja2 import DictLoader
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
@@ -42,6 +43,15 @@ BUDGET_SECONDS = 240.0  # on 2 CPU cores
 BUDGET_PEAK_MB = 1500  # MiB; Binder restarts a kernel at 2 GB
 
 _MEASURED = ("seconds", "peak_mb")
+
+# nbconvert's lab page, with each picture's alt text taken from its output metadata, which that page leaves out.
+_CAPTIONED = """
+{%- extends 'lab/index.html.j2' -%}
+{%- block data_png -%}
+{%- set alt = output | get_metadata('alt', 'image/png') or '' -%}
+{{ super() | replace('<img ', '<img alt="' ~ (alt | escape_html) ~ '" ', 1) }}
+{%- endblock data_png -%}
+"""
 
 
 def find_lessons(course: Path | str, lessons: list[str] | None = None) -> list[Path]:
@@ -141,7 +151,12 @@ def check(
 
 def to_html(notebook: NotebookNode, path: Path | str) -> None:
     """Write a notebook as one HTML file with its pictures inside; the page's title is the lesson's."""
-    exporter = HTMLExporter(template_name="lab", embed_images=True)
+    exporter = HTMLExporter(
+        template_name="lab",
+        template_file="captioned.html.j2",
+        extra_loaders=[DictLoader({"captioned.html.j2": _CAPTIONED})],
+        embed_images=True,
+    )
     text, _ = exporter.from_notebook_node(notebook)
     _write(Path(path), text)
 

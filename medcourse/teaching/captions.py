@@ -13,10 +13,7 @@ _PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 
 
 def caption_figures(lesson: Lesson, notebook: NotebookNode) -> list[str]:
-    """Write each caption into its picture's output metadata; return the pictures that have none as problems.
-
-    nbconvert reads ``output.metadata[<mime type>].alt`` (its base.html.j2, blocks data_png and data_jpg).
-    """
+    """Write each caption into ``output.metadata[<mime type>].alt``; return the pictures that have none as problems."""
     problems = []
     for position, node in enumerate(notebook.cells):
         pictures = [

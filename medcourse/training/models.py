@@ -1,5 +1,6 @@
 """Models: a small convolutional network, and torchvision's ResNets, for any number of channels and classes."""
 
+import itertools
 from collections.abc import Callable
 from typing import Literal
 
@@ -73,7 +74,7 @@ class SimpleCNN(nn.Module):
         super().__init__()
         widths = [channels, width, 2 * width, 4 * width, 4 * width]
         layers: list[nn.Module] = []
-        for before, after in zip(widths, widths[1:], strict=False):
+        for before, after in itertools.pairwise(widths):
             layers += [nn.Conv2d(before, after, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)]
         self.features = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)

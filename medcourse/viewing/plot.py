@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from medcourse.data.cohort import Cohort
@@ -124,6 +125,6 @@ def history(runs: Mapping[str, pd.DataFrame], column: str = "val_auroc", ax: Axe
             raise EvaluationError(f"the history of '{name}' has no '{column}'; it has {list(table.columns)}")
         axis.plot(table.index, table[column], "o-", color=colour, label=name, markersize=4)
     axis.set(xlabel="epoch", ylabel=column.replace("_", " "))
-    axis.xaxis.get_major_locator().set_params(integer=True)
+    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(fontsize=8)
     return axis

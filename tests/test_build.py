@@ -1,0 +1,353 @@
+"""The lesson builder: sources read and refused, three notebooks made, checks tried on wrong answers, drift found."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbgrader.nbgraderformat.v3 import MetadataValidatorV3
+from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+
+from medcourse.errors import LessonError
+from medcourse.teaching import build as teaching
+from medcourse.teaching import execute as execution
+from medcourse.teaching.captions import plain
+from medcourse.teaching.notebooks import dumps
+
+LESSONS = Path(__file__).parent / "lessons"
+GOOD = LESSONS / "01_good_lesson.py"
+
+HEADER = """\
+# ---
+# jupyter:
+#   medcourse:
+#     number: 1
+#     title: T
+#     level: 1
+#     pitfall: P.
+#     goals: [g]
+#     minutes: 1
+#     datasets: []
+# ---
+
+"""
+EXERCISE = """\
+# %% exercise="a"
+### BEGIN SOLUTION
+x = 1
+### END SOLUTION
+### BEGIN WRONG ANSWER
+x = 2
+### END WRONG ANSWER
+
+"""
+CHECK = """\
+# %% check="a" points=2
+assert x == 1
+"""
+
+
+def write(folder: Path, body: str, header: str = HEADER, name: str = "01_lesson.py") -> Path:
+    path = folder / name
+    path.write_text(header + body)
+    return path
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory) -> Path:
+    """The good lesson, built; tests that change it work on a copy."""
+    course = tmp_path_factory.mktemp("course")
+    (course / "source").mkdir()
+    shutil.copy(GOOD, course / "source")
+    teaching.build(course)
+    return course
+
+
+@pytest.fixture
+def course(built, tmp_path) -> Path:
+    return Path(shutil.copytree(built, tmp_path / "course"))
+
+
+def test_read_lesson_knows_header_and_cells():
+    lesson = teaching.read_lesson(GOOD)
+    assert (lesson.name, lesson.meta.number, lesson.meta.goals[1]) == ("01_good_lesson", 1, "plot a bar")
+    assert [cell.exercise for cell in lesson.cells if cell.exercise] == ["sensitivity", "share"]
+    assert [cell.points for cell in lesson.cells if cell.check] == [2, 1]
+    position = next(n for n, cell in enumerate(lesson.cells) if cell.exercise == "sensitivity")
+    line = GOOD.read_text().split("\n").index("### BEGIN SOLUTION") + 1
+    assert lesson.where(position).endswith(f"01_good_lesson.py:{line} (cell 4, exercise 'sensitivity')")
+
+
+@pytest.mark.parametrize(
+    ("body", "place", "message"),
+    [
+        (EXERCISE, ":14 ", "has no check"),
+        (CHECK, ":14 ", "check 'a' has no exercise"),
+        (CHECK + "\n" + EXERCISE, ":14 ", "the check of 'a' comes before its exercise"),
+        (EXERCISE + "# %%\ny = 1\n\n" + CHECK, ":25 ", "only prose may lie there"),
+        (EXERCISE + CHECK + "\n" + CHECK, ":25 ", "a second check 'a'; the first is cell 2"),
+        (EXERCISE + EXERCISE + CHECK, ":22 ", "a second exercise 'a'"),
+        (EXERCISE.replace("### END SOLUTION\n", "") + CHECK, ":16 ", "inside SOLUTION: close that region first"),
+        (EXERCISE.replace("### END WRONG ANSWER\n", "") + CHECK, ":17 ", "'### BEGIN WRONG ANSWER' is never closed"),
+        (EXERCISE.replace("### BEGIN SOLUTION\n", "") + CHECK, ":15 ", "without its '### BEGIN SOLUTION'"),
+        (EXERCISE.replace("### BEGIN SOL", "# BEGIN SOL") + CHECK, ":14 ", "is not a marker: write it alone"),
+        (EXERCISE.replace("### BEGIN SOL", "### begin sol") + CHECK, ":14 ", "is not a marker: write it alone"),
+        (EXERCISE.split("### BEGIN WRONG")[0] + "\n" + CHECK, ":14 ", "at least one plausible wrong answer"),
+        (EXERCISE.replace("x = 2\n", "") + CHECK, ":17 ", "the WRONG ANSWER region is empty"),
+        (EXERCISE.replace("### BEGIN SOLUTION\nx = 1\n### END SOLUTION\n", "") + CHECK, ":14 ", "this one has 0"),
+        (EXERCISE.replace(' exercise="a"', ""), ":14 ", "SOLUTION region outside an exercise cell"),
+        ("# %%\n### BEGIN HIDDEN TESTS\ny = 1\n### END HIDDEN TESTS\n", ":14 ", "hidden tests outside a check cell"),
+        ("# %% [markdown]\n# Text\n# ### BEGIN SOLUTION\n", ":15 ", "a region marker in prose"),
+        ("# %%\ny = 1\nz = (\n", ":15 ", "not valid Python"),
+        ("# %%\n'\\d'\n", ":14 ", "not valid Python: invalid escape"),
+        (EXERCISE.replace("x = 2", "x = = 2") + CHECK, ":18 ", "with the wrong answer in place: not valid Python"),
+        (EXERCISE.replace("x = 1", "x = = 1") + CHECK, ":15 ", "not valid Python"),
+        (EXERCISE + CHECK.replace("points=2", "points=1.5"), ":22 ", "points are a whole number"),
+        (EXERCISE.replace('"a"', '"a" points=1') + CHECK, ":14 ", "points belong to the check cell"),
+        (EXERCISE.replace('"a"', '"A b"') + CHECK, ":14 ", "exercise name 'A b'"),
+        ('# %% exersise="a"\ny = 1\n', ":14 ", "unknown cell option exersise"),
+        ('# %% tags=["nbval-check-ouput"]\ny = 1\n', ":14 ", "lessons use 'nbval-check-output' only"),
+        ('# %% tags=["raises-exception"]\ny = 1\n', ":14 ", "show an expected error with try/except"),
+        ('# %% [markdown] check="a"\n# Text\n', ":14 ", "an exercise or a check is a code cell"),
+    ],
+)  # fmt: skip
+def test_an_unsound_source_is_refused_with_its_place(tmp_path, body, place, message):
+    path = write(tmp_path, body)
+    problems = teaching.static_problems(path)
+    assert any(place in problem and message in problem for problem in problems), problems
+    with pytest.raises(LessonError, match=r"01_lesson\.py"):
+        teaching.read_lesson(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "name", "message"),
+    [
+        ("", "01_lesson.py", "no 'medcourse:' mapping; write one with number, title"),
+        (HEADER.replace("#     title: T\n", ""), "01_lesson.py", "medcourse.title: Field required"),
+        (HEADER.replace("level: 1", "level: 6"), "01_lesson.py", "medcourse.level"),
+        (HEADER.replace("goals: [g]", "goals: []"), "01_lesson.py", "medcourse.goals"),
+        (HEADER.replace("title: T", "title: T\n#     colour: red"), "01_lesson.py", "medcourse.colour: Extra inputs"),
+        (HEADER.replace("title: T", "title: [T"), "01_lesson.py", "the header is not YAML"),
+        (HEADER, "02_lesson.py", "the header says number: 1, the file name 02"),
+        (HEADER, "Lesson.py", "a lesson is called NN_name.py"),
+    ],
+)
+def test_an_unsound_header_is_refused(tmp_path, header, name, message):
+    path = write(tmp_path, "# %%\n1\n", header, name)
+    with pytest.raises(LessonError, match=r"\.py: ") as error:
+        teaching.read_lesson(path)
+    assert message in str(error.value)
+
+
+def test_a_missing_source_is_refused(tmp_path):
+    with pytest.raises(LessonError, match="cannot be read"):
+        teaching.read_lesson(tmp_path / "01_none.py")
+    with pytest.raises(LessonError, match="no lesson sources"):
+        teaching.build(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("solution", "expected"),
+    [
+        ("x, (y, *z) = 1, (2, 3)\nx = 2", "x = ...\ny = ...\nz = ..."),
+        ("with open(p) as f:\n    a = 1\nfor i in r:\n    b = i\ntry:\n    c = 1\nexcept E:\n    d = 2", "a = ...\nb = ...\nc = ...\nd = ..."),
+        ("table['x'] = 1\n_hidden = 2", "..."),
+        ("%matplotlib inline\n!ls\nimport os\nx: int = 1", "x = ..."),
+        ("def f(a, *, b: int = 2) -> int:\n    # secret\n    return a", "def f(a, *, b: int=2) -> int:\n    ..."),
+        ("class C:\n    '''Doc.'''\n    def f(self):\n        secret", 'class C:\n    """Doc."""\n\n    def f(self):\n        ...'),
+    ],
+)  # fmt: skip
+def test_the_stub_shows_what_to_fill_in_and_no_more(tmp_path, solution, expected):
+    lesson = teaching.read_lesson(write(tmp_path, EXERCISE.replace("x = 1", solution) + CHECK))
+    assert teaching.student_notebook(lesson).cells[0].source == f"# Your answer:\n{expected}"
+
+
+def test_a_solution_inside_a_function_keeps_its_indent(tmp_path):
+    body = EXERCISE.replace("### BEGIN SOL", "def f(n):\n    ### BEGIN SOL")
+    body = body.replace("x = 1\n###", "    return n + 1\n    ###") + CHECK.replace("x == 1", "f(1) == 2")
+    lesson = teaching.read_lesson(write(tmp_path, body.replace("x = 2", "return n")))
+    assert teaching.student_notebook(lesson).cells[0].source == "def f(n):\n    # Your answer:\n    ..."
+    assert teaching.solution_notebook(lesson).cells[0].source == "def f(n):\n    return n + 1"
+
+
+def test_student_and_solution_notebooks_hold_what_they_should():
+    lesson = teaching.read_lesson(GOOD)
+    student, solution = dumps(teaching.student_notebook(lesson)), dumps(teaching.solution_notebook(lesson))
+    for text in (student, solution):
+        assert not any(word in text for word in ("BEGIN", "END", "helper"))
+        assert json.loads(text)["metadata"]["kernelspec"]["name"] == "python3"
+    assert "sensitivity = found / diseased" in solution
+    assert "assert 0 <= sensitivity" in solution
+    assert "sensitivity = ..." in student
+    assert "assert 0 <= sensitivity" not in student
+    assert "of all images" not in student
+    assert student == dumps(teaching.student_notebook(teaching.read_lesson(GOOD)))
+
+
+def test_nbgrader_accepts_the_notebooks_and_clears_the_source_notebook():
+    lesson = teaching.read_lesson(GOOD)
+    source = teaching.source_notebook(lesson)
+    for notebook in (source, teaching.student_notebook(lesson), teaching.solution_notebook(lesson)):
+        MetadataValidatorV3().validate_nb(notebook)
+    assert "helper" not in dumps(source)
+    for preprocessor in (ClearSolutions(), ClearHiddenTests()):
+        source, _ = preprocessor.preprocess(source, {})
+    cells = {cell.metadata.nbgrader.grade_id: cell.source for cell in source.cells if "nbgrader" in cell.metadata}
+    assert cells["sensitivity"] == "# YOUR CODE HERE\nraise NotImplementedError()"
+    assert cells["share"].startswith("total = images\n# YOUR CODE HERE")
+    student = teaching.student_notebook(lesson)
+    assert cells["sensitivity_check"] == next(c.source for c in student.cells if c.id.endswith("sensitivity-check"))
+
+
+def test_executed_notebook_is_clean(built):
+    notebook = nbformat.read(built / "solutions" / "01_good_lesson.ipynb", as_version=4)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
+    text = dumps(notebook)
+    assert "BEGIN" not in text
+    assert "__medcourse" not in text
+    measured = notebook.metadata.medcourse
+    assert 0 < measured.seconds < 60
+    assert 20 < measured.peak_mb < 400  # this process, with torch in it, is larger: the kernel's own peak is meant
+    progress, draw = code[-2].outputs
+    assert progress.text == "step 2\n"
+    # The second draw after seed(0), as without probes: they put the generator's state back.
+    assert draw.data["text/plain"].startswith("0.7579544")
+    figure = next(output for cell in code for output in cell.outputs if "image/png" in output.get("data", {}))
+    assert figure.metadata["image/png"]["alt"] == "Figure 1. Fewer than half were found."
+
+
+def test_html_has_title_alt_text_and_pictures_inside(built, tmp_path):
+    teaching.to_html(nbformat.read(built / "solutions" / "01_good_lesson.ipynb", as_version=4), tmp_path / "a.html")
+    html = (tmp_path / "a.html").read_text()
+    assert "<title>A good lesson</title>" in html
+    assert 'alt="Figure 1. Fewer than half were found."' in html
+    assert "data:image/png;base64" in html
+    assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
+
+
+def test_plain_text_of_a_caption():
+    assert plain("**Figure 2.** The [border](x.html) `p < t`,\n_not_ the snake_case $\\alpha$") == (
+        "Figure 2. The border p < t, not the snake_case \\alpha"
+    )
+
+
+def test_what_was_just_built_has_not_drifted(course):
+    assert teaching.drift(course) == []
+    assert teaching.check(course, ["1"], execute=False) == []
+    before = (course / "notebooks" / "01_good_lesson.ipynb").read_bytes()
+    assert [path.parent.name for path in teaching.build(course, ["01_good_lesson"], execute=False)] == ["notebooks"]
+    assert (course / "notebooks" / "01_good_lesson.ipynb").read_bytes() == before
+    with pytest.raises(LessonError, match=r"no lesson '7' .*there are 01_good_lesson"):
+        teaching.drift(course, ["7"])
+
+
+def edit(path: Path, change) -> None:
+    notebook = json.loads(path.read_text())
+    change(notebook, [cell for cell in notebook["cells"] if cell["cell_type"] == "code"])
+    path.write_text(dumps(nbformat.from_dict(notebook)))
+
+
+@pytest.mark.parametrize(
+    ("folder", "change", "message"),
+    [
+        ("notebooks", lambda nb, code: nb["cells"][0].update(source="# Other"), "cell 1 (01-001): source not as in"),
+        ("notebooks", lambda nb, code: nb["cells"].pop(), "has 13 cells, the source 14"),
+        ("notebooks", lambda nb, code: code[0].update(execution_count=3), "not written by this builder"),
+        ("solutions", lambda nb, code: code[1].update(source="x = 1"), "cell 4 (01-004-sensitivity): source not as"),
+        ("solutions", lambda nb, code: code[1].update(metadata={}), "metadata not as in the source"),
+        ("solutions", lambda nb, code: nb["metadata"].update(title="Other"), "metadata is not as in the source's"),
+        ("solutions", lambda nb, code: code[0].update(execution_count=None), "cell 2 (01-002): never executed"),
+        ("solutions", lambda nb, code: code[-1].update(outputs=[]), "a verdict cell without output"),
+        ("solutions", lambda nb, code: code[5]["outputs"][-1].update(metadata={}), "alt text is not its caption"),
+        ("solutions", lambda nb, code: code[2]["outputs"][0].update(name="stderr"), "writes to stderr"),
+        ("solutions", lambda nb, code: nb["metadata"]["medcourse"].pop("peak_mb"), "no measured seconds and peak_mb"),
+    ],
+)
+def test_drift_is_found_and_says_what_to_run(course, folder, change, message):
+    path = course / folder / "01_good_lesson.ipynb"
+    edit(path, change)
+    [problem] = teaching.drift(course)
+    assert problem.startswith(str(path))
+    assert message in problem
+    assert "`medcourse build 01_good_lesson`" in problem
+
+
+def test_drift_finds_missing_orphan_and_broken_files(course):
+    (course / "notebooks" / "01_good_lesson.ipynb").rename(course / "notebooks" / "09_old.ipynb")
+    (course / "solutions" / "01_good_lesson.ipynb").write_text("{")
+    missing, broken, orphan = teaching.drift(course)
+    assert "missing; run `medcourse build 01_good_lesson`" in missing
+    assert "not a notebook" in broken
+    assert "09_old.ipynb: has no source; delete it" in orphan
+
+
+def test_a_lesson_over_its_budget_is_a_problem(course):
+    measured = {"seconds": 300.0, "peak_mb": 1800}
+    edit(course / "solutions" / "01_good_lesson.ipynb", lambda nb, code: nb["metadata"]["medcourse"].update(measured))
+    slow, large = teaching.check(course, execute=False)
+    assert "takes 300 s; a lesson has 240 s" in slow
+    assert "peaks at 1800 MB; a lesson has 1500 MB" in large
+
+
+def test_execution_finds_bad_checks_and_bad_cells(tmp_path):
+    lesson = teaching.read_lesson(LESSONS / "02_bad_checks.py")
+    seen: list[execution.Progress] = []
+    with pytest.raises(LessonError) as error:
+        teaching.execute(lesson, tmp_path, on_cell=seen.append)
+    message = str(error.value)
+    for text in (
+        "exercise 'accepts-all'): the check passes on the untouched stub",
+        "exercise 'accepts-all'): the check passes on wrong answer 1 of 1",
+        "exercise 'breaks'): the check breaks on the untouched stub",
+        "exercise 'breaks'): the check breaks on wrong answer 1 of 1",
+        "TypeError: can only concatenate list",
+        "exercise 'wrong-fails'): wrong answer 1 of 1 fails by itself",
+        "writes to stderr, which breaks nbval; find the cause of: a warning",
+        "a figure needs one sentence below it",
+        "a verdict cell without output",
+    ):
+        assert text in message
+    assert message.count("02_bad_checks.py") == 8
+    assert "\x1b" not in message
+    assert str(seen[2]).startswith("[3/9] 02_bad_checks … ")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (EXERCISE + CHECK.replace("== 1", "== 3"), ":22 (cell 2, exercise 'a'): the check refuses the solution: "),
+        ("# %%\nundefined\n", "(cell 1): the cell fails: "),
+        ("# %%\nimport os\nos._exit(1)\n", "(cell 1): the kernel died"),
+        ("# %%\nimport time\ntime.sleep(9)\n", "(cell 1): no end after 1 s"),
+    ],
+)
+def test_a_cell_that_fails_ends_the_lesson(tmp_path, monkeypatch, body, message):
+    if "sleep" in body:
+        monkeypatch.setattr(execution, "CELL_TIMEOUT", 1)
+    (tmp_path / "source").mkdir()
+    write(tmp_path / "source", body)
+    with pytest.raises(LessonError) as error:
+        teaching.build(tmp_path)
+    assert message in str(error.value)
+    assert not list(tmp_path.glob("*/*.ipynb")), "a lesson that fails leaves no files"
+
+
+@pytest.mark.slow
+def test_check_executes_and_nbval_compares_the_verdicts(course):
+    assert teaching.check(course) == []
+    solution = course / "solutions" / "01_good_lesson.ipynb"
+
+    def nbval() -> subprocess.CompletedProcess:
+        command = [sys.executable, "-m", "pytest", "-q", "--nbval-lax", "-p", "no:cacheprovider", solution.name]
+        return subprocess.run(command, cwd=solution.parent, capture_output=True, text=True, check=False)
+
+    passed = nbval()
+    assert passed.returncode == 0, passed.stdout
+    solution.write_text(solution.read_text().replace("were found: True", "were found: False"))
+    failed = nbval()
+    assert failed.returncode == 1, failed.stdout
+    assert "1 failed" in failed.stdout
