@@ -8,19 +8,21 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from medcourse.errors import EvaluationError
-from medcourse.evaluation.bootstrap import (
+from medcourse.evaluation.clusters import (
     Clusters,
     check_interval,
     draws,
     every_draw_alike,
     find_clusters,
     percentile_limits,
+    refuse_synthetic,
 )
 from medcourse.evaluation.exact import Limits, Setting, limits_at_edge
 from medcourse.evaluation.exact import PredictiveValues as PredictiveValues
 from medcourse.evaluation.exact import predictive_values as predictive_values
-from medcourse.evaluation.predictions import Predictions, checked_threshold
+from medcourse.evaluation.predictions import Predictions
 from medcourse.evaluation.ranking import METRICS, Floats, Ranking
+from medcourse.evaluation.thresholds import checked_threshold
 
 
 def evaluate(
@@ -174,20 +176,21 @@ def _aligned(before: Predictions, after: Predictions) -> Predictions:
         alone = one.table.index.difference(other.table.index, sort=False)
         if len(alone):
             raise EvaluationError(
-                f"compare needs the same images on both sides; {len(alone)} are only in {name}, e.g. {alone[:3].tolist()}"
+                f"compare needs the same images on both sides; {len(alone)} are only in {name}, "
+                f"e.g. {alone[:3].tolist()}"
             )
     after = Predictions(after.table.loc[before.table.index], after.classes)
     differ = before.table.index[before.targets != after.targets]
     if len(differ):
         raise EvaluationError(
-            f"{len(differ)} images have another label before than after, e.g. {differ[:3].tolist()}; compare two models "
-            "against one reference standard"
+            f"{len(differ)} images have another label before than after, e.g. {differ[:3].tolist()}; compare two "
+            "models against one reference standard"
         )
     return after
 
 
 def _ranking(pred: Predictions, threshold: float) -> Ranking:
-    pred.refuse_synthetic()
+    refuse_synthetic(pred.table)
     return Ranking(pred.targets, pred.scores, checked_threshold(threshold))
 
 

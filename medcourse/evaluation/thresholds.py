@@ -7,7 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medcourse.errors import EvaluationError
-from medcourse.evaluation.predictions import Predictions, checked_threshold
+from medcourse.evaluation.clusters import refuse_synthetic
+from medcourse.evaluation.predictions import Predictions
 
 ARGUMENTS: dict[str, dict[str, float | None]] = {
     "youden": {},
@@ -52,7 +53,7 @@ def choose_threshold(
         LeakageError: the table's column ``synthetic`` marks an image.
     """
     options = _options(rule, {"at": at, "fn": fn, "fp": fp, "prevalence": prevalence})
-    pred.refuse_synthetic()
+    refuse_synthetic(pred.table)
     scores = pred.scores
     for name, count in zip(pred.classes, np.bincount(pred.targets, minlength=2), strict=True):
         if count == 0:
@@ -89,13 +90,24 @@ def confusion(pred: Predictions, threshold: float = 0.5) -> pd.DataFrame:
         EvaluationError: a threshold that is no number.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
-    pred.refuse_synthetic()
+    refuse_synthetic(pred.table)
     k = len(pred.classes)
     called = pred.called(checked_threshold(threshold))
     counts = np.bincount(pred.targets * k + called, minlength=k * k).reshape(k, k)
     return pd.DataFrame(
         counts, index=pd.Index(pred.classes, name="reference"), columns=pd.Index(pred.classes, name="called")
     )
+
+
+def checked_threshold(threshold: float) -> float:
+    """``threshold`` as a float; EvaluationError when it is no number."""
+    try:
+        value = float(threshold)
+    except (TypeError, ValueError):
+        value = float("nan")
+    if np.isnan(value):
+        raise EvaluationError(f"threshold={threshold!r} is no number; a case is called positive at score >= threshold")
+    return value
 
 
 def _candidates(

@@ -1,0 +1,361 @@
+import time
+import tracemalloc
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn import metrics as sk
+
+from medcourse.errors import EvaluationError, LeakageError
+from medcourse.evaluation.exact import clopper_pearson_at_edge
+from medcourse.evaluation.metrics import auroc, compare, evaluate, predictive_values
+from medcourse.evaluation.predictions import Predictions
+from medcourse.evaluation.ranking import METRICS, Ranking
+
+
+def predictions(targets, scores, **columns) -> Predictions:
+    table = pd.DataFrame({"label": targets, "p_ill": scores, **columns}, index=[f"i{k}" for k in range(len(targets))])
+    return Predictions(table, ("healthy", "ill"))
+
+
+def simulate(n: int = 200, prevalence: float = 0.3, decimals: int = 9, seed: int = 0, shift: float = 1.5):
+    rng = np.random.default_rng(seed)
+    targets = (rng.random(n) < prevalence).astype(int)
+    scores = 1 / (1 + np.exp(-rng.normal(shift * (targets - 0.5))))
+    return targets, scores.round(decimals)
+
+
+def by_sklearn(targets, scores, threshold, weights=None) -> dict[str, float]:
+    called = scores >= threshold
+    w = {"sample_weight": weights}
+    recall = sk.recall_score(targets, called, **w), sk.recall_score(targets, called, pos_label=0, **w)
+    return {
+        "sensitivity": recall[0],
+        "specificity": recall[1],
+        "ppv": sk.precision_score(targets, called, **w),
+        "npv": sk.precision_score(targets, called, pos_label=0, **w),
+        "accuracy": sk.accuracy_score(targets, called, **w),
+        "balanced accuracy": sum(recall) / 2,
+        "f1": sk.f1_score(targets, called, **w),
+        "mcc": sk.matthews_corrcoef(targets, called, **w),
+        "auroc": sk.roc_auc_score(targets, scores, **w),
+        "average precision": sk.average_precision_score(targets, scores, **w),
+        "brier": sk.brier_score_loss(targets, scores, **w),
+    }
+
+
+# ---------------------------------------------------------------- values
+
+
+@pytest.mark.parametrize("decimals", [9, 2, 1])
+@pytest.mark.parametrize("threshold", [0.5, 0.3, 0.7])
+def test_values_are_scikit_learns_also_with_ties(decimals: int, threshold: float):
+    targets, scores = simulate(decimals=decimals, seed=decimals)
+    table = evaluate(predictions(targets, scores), threshold, n_boot=40)
+    assert tuple(table.index) == METRICS
+    assert list(table.columns) == ["value", "low", "high", "method", "undefined"]
+    assert table["value"].to_dict() == pytest.approx(by_sklearn(targets, scores, threshold), abs=1e-12)
+
+
+@pytest.mark.parametrize("decimals", [9, 1])
+def test_draws_are_scikit_learns_weighted_metrics(decimals: int):
+    targets, scores = simulate(60, decimals=decimals)
+    weights = np.random.default_rng(1).multinomial(60, np.full(60, 1 / 60), size=8)
+    ranking = Ranking(targets, scores, 0.5)
+    found = ranking.metrics(weights[:, ranking.order])
+    restated = ranking.metrics(weights[:, ranking.order], prevalence=0.05)
+    for k, row in enumerate(weights):
+        assert dict(zip(METRICS, found[k], strict=True)) == pytest.approx(
+            by_sklearn(targets, scores, 0.5, row), abs=1e-12
+        )
+        ill = (row * targets).sum()
+        at_5_percent = row * np.where(targets == 1, 0.05 / ill, 0.95 / (row.sum() - ill))
+        assert dict(zip(METRICS, restated[k], strict=True)) == pytest.approx(
+            by_sklearn(targets, scores, 0.5, at_5_percent), abs=1e-12
+        )
+
+
+def test_auroc_by_counting_pairs():
+    targets, scores = [1, 1, 0, 0, 0], [0.8, 0.4, 0.4, 0.4, 0.9]  # 2 + 2/2 of 6 pairs
+    assert auroc(targets, scores) == 3 / 6
+    assert auroc([True, False], [2.0, -3.0]) == 1.0
+    assert auroc([1, 0], [-3.0, 2.0]) == 0.0
+    assert auroc([0, 1, 0, 1], [0.3] * 4) == 0.5
+    assert np.isnan(auroc([1, 1], [0.1, 0.2]))
+    assert np.isnan(auroc([], []))
+    for wrong in (([0, 2], [0.1, 0.2]), ([0, 1], [0.1, np.nan]), ([0, 1], [0.1])):
+        with pytest.raises(EvaluationError):
+            auroc(*wrong)
+
+
+# ---------------------------------------------------------------- intervals
+
+
+def test_interval_of_a_proportion_is_near_the_textbooks():
+    targets = np.repeat([1, 0], [300, 300])
+    scores = np.where(np.arange(600) % 10 < 8, targets, 1 - targets) * 0.8 + 0.1  # 80 % called right in each class
+    table = evaluate(predictions(targets, scores), n_boot=4000)
+    half = 1.96 * np.sqrt(0.8 * 0.2 / 300)
+    assert table.loc["sensitivity", "low"] == pytest.approx(0.8 - half, abs=0.006)
+    assert table.loc["sensitivity", "high"] == pytest.approx(0.8 + half, abs=0.006)
+    assert table.loc["sensitivity", "method"] == "bootstrap (600 images, 4000 draws)"
+    assert (table["undefined"] == 0).all()
+    narrow = evaluate(predictions(targets, scores), n_boot=4000, ci=0.8)
+    assert narrow.loc["sensitivity", "high"] == pytest.approx(0.8 + half * 1.2816 / 1.96, abs=0.006)
+
+
+def test_copies_of_images_do_not_make_the_interval_narrower():
+    targets, scores = simulate(80)
+    once = evaluate(predictions(targets, scores))
+    four = predictions(np.tile(targets, 4), np.tile(scores, 4), group=np.tile(np.arange(80), 4))
+    by_group, by_image = evaluate(four), evaluate(four, cluster=None)
+    width = {name: t["high"] - t["low"] for name, t in {"once": once, "group": by_group, "image": by_image}.items()}
+    assert width["group"].to_numpy() == pytest.approx(width["once"].to_numpy(), abs=1e-9)
+    ratio = (width["group"] / width["image"]).drop(["f1", "mcc"])
+    assert ((ratio > 1.7) & (ratio < 2.4)).all()  # about sqrt(4)
+    assert by_group.loc["auroc", "method"] == "cluster bootstrap (80 groups, 2000 draws)"
+    assert by_image.loc["auroc", "method"] == "bootstrap (320 images, 2000 draws)"
+
+
+def test_the_interval_covers_the_truth_in_clustered_data():
+    """Four images per patient that share most of their luck: image by image, the 90 % interval is far too narrow."""
+    rng = np.random.default_rng(0)
+    hits = {"group": 0, None: 0}
+    for _ in range(150):
+        targets = np.repeat(np.arange(120) % 2, 4)
+        luck = np.repeat(rng.normal(size=120), 4) + 0.3 * rng.normal(size=480)
+        scores = 1 / (1 + np.exp(-(2 * targets - 1 + luck)))
+        pred = predictions(targets, scores, group=np.repeat(np.arange(120), 4))
+        truth = 0.8309  # P(N(1, sqrt(1.09)) > 0)
+        for cluster in hits:
+            low, high = evaluate(pred, ci=0.9, n_boot=200, cluster=cluster).loc["sensitivity", ["low", "high"]]
+            hits[cluster] += low <= truth <= high
+    assert 0.82 < hits["group"] / 150 < 0.96
+    assert hits[None] / 150 < 0.75
+
+
+def test_same_seed_same_interval():
+    pred = predictions(*simulate())
+    a, b, c = (evaluate(pred, n_boot=100, seed=s) for s in (4, 4, 5))
+    pd.testing.assert_frame_equal(a, b)
+    assert not a["low"].equals(c["low"])
+
+
+# ---------------------------------------------------------------- at the edges
+
+
+def test_clopper_pearson_of_known_numbers():
+    assert clopper_pearson_at_edge(0.0, 58) == (0.0, pytest.approx(0.0616, abs=5e-5))
+    assert clopper_pearson_at_edge(1.0, 10) == (pytest.approx(0.6915, abs=5e-5), 1.0)  # Clopper & Pearson 1934
+    assert clopper_pearson_at_edge(0.0, 1, ci=0.9) == (0.0, pytest.approx(0.95))
+
+
+def test_collapsed_onto_the_healthy_class():
+    targets = np.repeat([1, 0], [58, 442])
+    table = evaluate(predictions(targets, np.full(500, 0.2)), n_boot=200)
+    assert table.loc["sensitivity", ["value", "low", "high"]].tolist() == [0, 0, pytest.approx(0.0616, abs=5e-5)]
+    assert table.loc["sensitivity", "method"] == "Clopper-Pearson (58 images)"
+    assert table.loc["specificity", "low"] == pytest.approx(0.025 ** (1 / 442))
+    assert table.loc["accuracy", "value"] == 442 / 500
+    balanced = table.loc["balanced accuracy"]
+    assert balanced["value"] == 0.5
+    assert balanced["low"] == pytest.approx((0 + 0.025 ** (1 / 442)) / 2)
+    assert balanced["high"] == pytest.approx((0.0616 + 1) / 2, abs=5e-5)
+    assert balanced["method"] == "from exact limits"
+    for name, why in {"ppv": "no image is called positive", "mcc": "no image is called positive"}.items():
+        assert table.loc[name, ["value", "low", "high"]].isna().all()
+        assert table.loc[name, "method"] == f"undefined: {why}"
+        assert table.loc[name, "undefined"] == 200
+    assert table.loc["f1", "value"] == 0
+    assert 0 < table.loc["f1", "high"] < 0.12
+    assert table.loc["auroc", ["value", "low", "high"]].tolist() == [0.5, 0.5, 0.5]
+    assert table.loc["auroc", "method"].endswith("every draw alike")  # equal scores: said, not hidden
+
+
+@pytest.mark.parametrize("prevalence", [None, 0.01, 0.3, 0.97])
+def test_perfect_is_not_certain(prevalence: float | None):
+    targets = np.repeat([1, 0], [20, 60])
+    table = evaluate(predictions(targets, targets * 1.0, group=np.arange(80) // 2), n_boot=60, prevalence=prevalence)
+    best = table.drop(index="brier")
+    assert (best["value"] == 1).all()
+    assert (best["high"] == 1).all()
+    assert (best["low"] < 0.9999).all()
+    assert table.loc["sensitivity", "low"] == pytest.approx(0.025 ** (1 / 10))  # 10 groups, not 20 images
+    assert table.loc["specificity", "method"] == "Clopper-Pearson (30 groups)"
+    assert table.loc["auroc", "method"] == "Clopper-Pearson (10 groups, conservative)"
+    assert table.loc["brier", "value"] == table.loc["brier", "low"] == 0
+    assert 0.05 < table.loc["brier", "high"] < 0.31
+    if prevalence is None:
+        assert table.loc["accuracy", "low"] == pytest.approx(0.025 ** (1 / 40))
+
+
+def test_always_wrong():
+    targets = np.repeat([1, 0], [20, 60])
+    table = evaluate(predictions(targets, 1.0 - targets), n_boot=60)
+    assert table.loc["mcc", "value"] == table.loc["mcc", "low"] == -1
+    assert -1 < table.loc["mcc", "high"] < -0.5
+    for name in ("sensitivity", "ppv", "npv", "accuracy", "balanced accuracy", "f1", "auroc"):
+        assert table.loc[name, ["value", "low"]].tolist() == [0, 0]
+        assert 0 < table.loc[name, "high"] < 0.4
+    assert table.loc["brier", ["value", "high"]].tolist() == [1, 1]
+
+
+def test_a_class_is_missing():
+    table = evaluate(predictions([0] * 9, np.linspace(0.1, 0.9, 9)), n_boot=60)
+    undefined = table.index[table["value"].isna()]
+    assert set(undefined) == {"sensitivity", "balanced accuracy", "mcc", "auroc", "average precision"}
+    assert set(table.loc[undefined, "method"]) == {"undefined: there is no positive image"}
+    assert table.loc["ppv", "value"] == table.loc["f1", "value"] == 0
+    restated = evaluate(predictions([0] * 9, np.linspace(0.1, 0.9, 9)), n_boot=60, prevalence=0.5)
+    assert restated["value"].notna().sum() == 1  # specificity
+
+
+def test_undefined_draws_are_counted_and_left_out():
+    targets = np.array([1, 1] + [0] * 18)
+    table = evaluate(predictions(targets, np.linspace(0.9, 0.1, 20)), threshold=0.8, n_boot=1000)
+    expected = 1000 * (18 / 20) ** 20  # draws without a positive image
+    assert table.loc["sensitivity", "undefined"] == pytest.approx(expected, rel=0.25)
+    assert table.loc["specificity", "undefined"] == 0
+    assert table[["low", "high"]].notna().all(axis=None)
+
+
+def test_one_group_has_no_bootstrap():
+    table = evaluate(predictions([0, 1, 0, 1], [0.2, 0.4, 0.6, 0.8], group=["one"] * 4), n_boot=60)
+    assert table.loc["accuracy", "method"] == "no interval: there is one group only"
+    assert table[["low", "high"]].isna().all(axis=None)
+
+
+# ---------------------------------------------------------------- prevalence
+
+
+def test_restated_at_a_prevalence_by_hand():
+    targets = np.repeat([1, 0], [100, 100])
+    scores = np.concatenate([np.repeat([0.9, 0.2], [90, 10]), np.repeat([0.9, 0.2], [20, 80])])  # 90 %, 80 %
+    pred = predictions(targets, scores)
+    asis, table = evaluate(pred, n_boot=200), evaluate(pred, n_boot=200, prevalence=0.01)
+    value = table["value"]
+    tp, fn, fp, tn = 0.009, 0.001, 0.198, 0.792
+    assert value["ppv"] == pytest.approx(tp / (tp + fp))
+    assert value["npv"] == pytest.approx(tn / (tn + fn))
+    assert value["accuracy"] == pytest.approx(0.801)
+    assert value["f1"] == pytest.approx(2 * tp / (2 * tp + fp + fn))
+    assert value["mcc"] == pytest.approx((tp * tn - fp * fn) / np.sqrt((tp + fp) * (tp + fn) * (tn + fp) * (tn + fn)))
+    assert value["average precision"] == pytest.approx(0.9 * tp / (tp + fp) + 0.1 * 0.01)
+    assert value["brier"] == pytest.approx(tp * 0.01 + fn * 0.64 + fp * 0.81 + tn * 0.04)
+    same = ["sensitivity", "specificity", "balanced accuracy", "auroc"]
+    pd.testing.assert_frame_equal(table.loc[same], asis.loc[same])
+    assert table.loc["ppv", "high"] < 0.1 < asis.loc["ppv", "low"]
+
+
+def test_ppv_of_one_at_a_prevalence_follows_from_exact_limits():
+    targets = np.repeat([1, 0], [100, 100])
+    scores = np.concatenate([np.repeat([0.9, 0.2], [90, 10]), np.full(100, 0.2)])  # 90 %, 100 %
+    table = evaluate(predictions(targets, scores), n_boot=200, prevalence=0.01)
+    ppv = table.loc["ppv"]
+    expected = predictive_values(table.loc["sensitivity", "low"], 0.025 ** (1 / 100), 0.01).ppv
+    assert (ppv["value"], ppv["high"], ppv["method"]) == (1, 1, "from exact limits")
+    assert ppv["low"] == pytest.approx(expected)
+    assert ppv["low"] < 0.25  # 100 healthy images cannot show a PPV at 1 %
+
+
+def test_predictive_values_by_bayes():
+    ppv, npv = predictive_values(0.9, 0.8, 0.01)
+    assert (ppv, npv) == (pytest.approx(0.009 / 0.207), pytest.approx(0.792 / 0.793))
+    many = predictive_values([0.9, 0.0], 1.0, [[0.5], [1.0]])
+    assert many.ppv == pytest.approx(np.array([[1, np.nan], [1, np.nan]]), nan_ok=True)
+    assert many.npv == pytest.approx(np.array([[0.5 / 0.55, 0.5], [0, 0]]))
+    for wrong in ((90, 0.8, 0.1), (0.9, -0.1, 0.1), (0.9, 0.8, np.nan), ("x", 0.8, 0.1), ([0.1] * 2, [0.1] * 3, 0.1)):
+        with pytest.raises(EvaluationError):
+            predictive_values(*wrong)
+
+
+# ---------------------------------------------------------------- compare
+
+
+def test_compare_is_paired_and_aligned():
+    targets, scores = simulate(300)
+    better = np.clip(scores + 0.15 * (targets - 0.5), 0, 1)
+    before, after = predictions(targets, scores), predictions(targets, better)
+    shuffled = Predictions(after.table.sample(frac=1, random_state=0), after.classes)
+    table = compare(before, shuffled, n_boot=500)
+    pd.testing.assert_frame_equal(table, compare(before, after, n_boot=500))
+    a, b = evaluate(before, n_boot=500), evaluate(after, n_boot=500)
+    assert list(table.columns) == ["before", "after", "difference", "low", "high", "method", "undefined"]
+    assert table["difference"].to_numpy() == pytest.approx((b["value"] - a["value"]).to_numpy(), abs=1e-12)
+    row = table.loc["auroc"]
+    assert 0 < row["low"] < row["difference"] < row["high"]
+    unpaired = np.hypot(*(t.loc["auroc", "high"] - t.loc["auroc", "low"] for t in (a, b)))
+    assert row["high"] - row["low"] < 0.6 * unpaired
+
+
+def test_compare_thresholds_and_draws_alike():
+    pred = predictions(*simulate())
+    table = compare(pred, pred, threshold=(0.5, 0.3), n_boot=100)
+    assert table.loc["sensitivity", "difference"] > 0
+    assert table.loc["auroc", ["difference", "low", "high"]].tolist() == [0, 0, 0]
+    assert table.loc["auroc", "method"].endswith("every draw alike")
+    assert not table.loc["sensitivity", "method"].endswith("alike")
+    none = compare(pred, pred, threshold=(2, 0.5), n_boot=100).loc["ppv"]
+    assert np.isnan(none["difference"])
+    assert none["method"].startswith("undefined: ppv is undefined before")
+
+
+def test_compare_refuses_other_images_labels_and_classes():
+    targets, scores = simulate(20)
+    pred = predictions(targets, scores)
+    with pytest.raises(EvaluationError, match=r"1 are only in before, e.g. \['i0'\]"):
+        compare(pred, pred.subset(np.arange(20) > 0))
+    with pytest.raises(EvaluationError, match="20 images have another label"):
+        compare(pred, predictions(1 - targets, scores))
+    with pytest.raises(EvaluationError, match="classes"):
+        compare(pred, Predictions(pred.table, ("ill", "healthy")))
+    with pytest.raises(EvaluationError, match="a pair"):
+        compare(pred, pred, threshold=(0.1, 0.2, 0.3))  # type: ignore[arg-type]
+
+
+# ---------------------------------------------------------------- mistakes, speed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"cluster": "patient"}, r"cluster='patient': .*'label', 'p_ill'"),
+        ({"cluster": "gaps"}, r"20 images have none, e.g. \['i0'"),
+        ({"ci": 95}, "ci=95"),
+        ({"n_boot": 10}, "40 or more"),
+        ({"prevalence": 0}, "prevalence=0"),
+        ({"prevalence": 10}, "0.1 for 10 %"),
+        ({"threshold": float("nan")}, "no number"),
+    ],
+)
+def test_arguments_outside_their_range(arguments, message):
+    pred = predictions(*simulate(40), gaps=[None, "x"] * 20)
+    with pytest.raises(EvaluationError, match=message):
+        evaluate(pred, **arguments)
+
+
+def test_more_than_two_classes_and_synthetic_images():
+    table = pd.DataFrame({"label": ["a", "b"], "p_a": [0.5, 0.1], "p_b": [0.5, 0.2], "p_c": [0.0, 0.7]})
+    with pytest.raises(EvaluationError, match="relabel"):
+        evaluate(Predictions(table, ("a", "b", "c")))
+    pred = predictions(*simulate(40), synthetic=[True] * 3 + [False] * 37)
+    with pytest.raises(LeakageError, match="synthetic images are not patients: 3 of 40"):
+        evaluate(pred)
+    assert len(evaluate(pred.subset(pred.table["synthetic"].ne(True)), n_boot=40)) == 11
+
+
+def test_ten_thousand_images_two_thousand_draws_within_two_seconds():
+    pred = predictions(*simulate(10_000, prevalence=0.2))
+    started = time.process_time()
+    evaluate(pred)
+    assert time.process_time() - started < 2
+
+
+def test_memory_of_a_step_is_small():
+    pred = predictions(*simulate(10_000))
+    tracemalloc.start()
+    try:
+        evaluate(pred, n_boot=100)
+        assert tracemalloc.get_traced_memory()[1] < 50e6
+    finally:
+        tracemalloc.stop()

@@ -1,0 +1,130 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from medcourse.errors import EvaluationError
+from medcourse.evaluation.predictions import Predictions
+
+
+def small(**columns) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "label": ["ill", "healthy", "ill", "healthy"],
+            "group": ["g1", "g1", "g2", "g3"],
+            "p_ill": [0.9, 0.5, 0.2, 0.1],
+            "age": [40, 41, 42, 43],
+        },
+        index=["a", "b", "c", "d"],
+    )
+    return table.assign(**columns)
+
+
+CLASSES = ("healthy", "ill")
+
+
+def test_what_is_filled_in_and_what_is_kept():
+    given = small()
+    untouched = given.copy()
+    pred = Predictions(given, CLASSES)
+    pd.testing.assert_frame_equal(given, untouched)
+    assert pred.binary
+    assert pred.positive == "ill"
+    assert len(pred) == 4
+    assert pred.targets.tolist() == [1, 0, 1, 0]
+    assert pred.targets.dtype == np.int64
+    assert pred.scores.tolist() == [0.9, 0.5, 0.2, 0.1]
+    assert pred.probabilities == pytest.approx(np.array([[0.1, 0.9], [0.5, 0.5], [0.8, 0.2], [0.9, 0.1]]))
+    assert pred.table["p_healthy"].tolist() == pytest.approx([0.1, 0.5, 0.8, 0.9])
+    assert pred.table["age"].tolist() == [40, 41, 42, 43]
+    assert pred.table.index.name == "image_id"
+    assert pred.groups.tolist() == ["g1", "g1", "g2", "g3"]
+    assert repr(pred) == "Predictions: 4 images, 3 groups (healthy 2, ill 2)"
+    pred.table["p_ill"] = 0.0
+    pd.testing.assert_frame_equal(given, untouched)
+
+
+def test_positive_is_the_second_class_as_stated_not_by_alphabet():
+    pred = Predictions(small(p_healthy=lambda t: 1 - t["p_ill"]).drop(columns="p_ill"), ("ill", "healthy"))
+    assert pred.positive == "healthy"
+    assert pred.targets.tolist() == [0, 1, 0, 1]
+    assert pred.scores == pytest.approx(np.array([0.1, 0.5, 0.8, 0.9]))
+
+
+def test_an_image_id_column_and_no_group():
+    pred = Predictions(small().rename_axis("image_id").reset_index().drop(columns="group"), CLASSES)
+    assert pred.table.index.tolist() == ["a", "b", "c", "d"]
+    assert pred.groups.tolist() == ["a", "b", "c", "d"]
+
+
+def test_integer_labels_are_positions_unless_they_are_names():
+    assert Predictions(small(label=[1, 0, 1, 0]), CLASSES).table["label"].tolist() == ["ill", "healthy"] * 2
+    named = small(label=[1, 0, 1, 0], p_0=lambda t: t["p_ill"], p_1=lambda t: 1 - t["p_ill"])
+    assert Predictions(named, (1, 0)).targets.tolist() == [0, 1, 0, 1]  # type: ignore[arg-type]
+
+
+def test_called_at_the_threshold_is_positive():
+    pred = Predictions(small(), CLASSES)
+    assert pred.called().tolist() == [1, 1, 0, 0]
+    assert pred.called(0.2).tolist() == [1, 1, 1, 0]
+    assert pred.called(0.51).tolist() == [1, 0, 0, 0]
+
+
+def test_three_classes_call_the_likeliest_and_have_no_positive():
+    table = pd.DataFrame({"label": ["c", "a"], "p_a": [0.2, 0.5], "p_b": [0.3, 0.1], "p_c": [0.5, 0.4]}, index=[7, 8])
+    pred = Predictions(table, ("a", "b", "c"))
+    assert pred.called().tolist() == [2, 0]
+    assert not pred.binary
+    with pytest.raises(EvaluationError, match="relabel"):
+        _ = pred.scores
+    with pytest.raises(EvaluationError, match=r"lacks .*p_b"):
+        Predictions(table.drop(columns="p_b"), ("a", "b", "c"))
+
+
+def test_subset_keeps_columns_and_refuses_other_masks():
+    pred = Predictions(small(), CLASSES)
+    assert pred.subset(pred.table["age"] > 41).table.index.tolist() == ["c", "d"]
+    assert pred.subset([True, False, False, False]).scores.tolist() == [0.9]
+    with pytest.raises(EvaluationError, match="none of the 4"):
+        pred.subset(pred.table["age"] > 99)
+    with pytest.raises(EvaluationError, match="boolean"):
+        pred.subset([0, 1, 0, 1])
+    with pytest.raises(EvaluationError, match="index"):
+        pred.subset((pred.table["age"] > 41).iloc[::-1])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"label": ["ill", "healthy", "sick", "sick"]}, r"'sick' \(2 images\), e.g. c, d"),
+        ({"label": ["ill", "healthy", None, "ill"]}, r"\(1 images\), e.g. c"),
+        ({"label": [0, 1, 2, 1]}, r"2 \(1 images\), e.g. c"),
+        ({"p_ill": [0.9, 0.5, np.nan, 0.1]}, "1 images have others, e.g. c: p_ill = nan"),
+        ({"p_ill": [0.9, 1.5, 0.2, 0.1]}, "b: p_ill = 1.5"),
+        ({"p_ill": [0.9, 0.5, 0.2, np.inf]}, "d: p_ill = inf"),
+        ({"p_ill": ["x", "y", "z", "w"]}, "must hold numbers"),
+        ({"p_healthy": [0.1, 0.5, 0.8, 0.8]}, r"in 1 images they do not, e.g. d: 0.9"),
+        ({"group": ["g1", None, "g2", "g2"]}, "1 images have no group, e.g. b"),
+        ({"image_id": ["a", "b", "a", "d"]}, "1 occur more than once: a"),
+    ],
+)
+def test_tables_that_are_no_predictions(change, message):
+    with pytest.raises(EvaluationError, match=message):
+        Predictions(small(**change), CLASSES)
+
+
+def test_rounding_just_above_one_is_no_mistake():
+    assert Predictions(small(p_ill=np.float32([1.0000001, 0, 0.5, 0.1])), CLASSES).scores.max() == 1.0
+
+
+@pytest.mark.parametrize("missing", ["label", "p_ill"])
+def test_a_column_is_missing(missing):
+    with pytest.raises(EvaluationError, match=rf"lacks the column\(s\) \['{missing}'\]"):
+        Predictions(small().drop(columns=missing), CLASSES)
+
+
+def test_an_empty_table_and_classes_that_are_none():
+    with pytest.raises(EvaluationError, match="no rows"):
+        Predictions(small().iloc[:0], CLASSES)
+    for classes in (("ill",), ("ill", "ill"), "ill"):
+        with pytest.raises(EvaluationError, match="two or more names"):
+            Predictions(small(), classes)
