@@ -1,0 +1,119 @@
+"""The command line: what it says, when it fails, and the demo on a lesson of two cells."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from medcourse import cli
+from medcourse.data.manifest import read_manifest
+
+LESSON = '''\
+# ---
+# jupyter:
+#   medcourse:
+#     number: 2
+#     title: T
+#     level: 1
+#     pitfall: Nothing found.
+#     goals: [g]
+#     minutes: 1
+#     datasets: []
+# ---
+
+# %% [markdown]
+# # 02 A table
+
+# %%
+print("PHANTOM DATA: these images are drawn")
+
+# %% tags=["before-after"]
+print("sensitivity 0.10 0.90")
+'''
+runner = CliRunner()
+
+
+@pytest.fixture
+def course(tmp_path: Path) -> Path:
+    (tmp_path / "course" / "source").mkdir(parents=True)
+    (tmp_path / "course" / "notebooks").mkdir()
+    (tmp_path / "course" / "source" / f"{cli.DEMO_LESSON}.py").write_text(LESSON)
+    return tmp_path / "course"
+
+
+def test_help_answers_without_loading_torch_or_pandas():
+    code = (
+        "import sys; from medcourse import cli; cli.app(['--help'], standalone_mode=False); "
+        "print([m for m in ('torch', 'pandas', 'matplotlib') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("[]\n")
+    for command in ("doctor", "data", "build", "demo", "lab"):
+        assert command in done.stdout
+
+
+def test_doctor_names_versions_precision_and_places(cache):
+    said = runner.invoke(cli.app, ["doctor"]).stdout
+    for word in ("torch ", "precision auto means", "mirror ", str(cache)):
+        assert word in said
+
+
+@pytest.mark.usefixtures("cache")
+def test_data_list_names_every_data_set_and_its_licence():
+    said = runner.invoke(cli.app, ["data", "list"]).stdout
+    for name, dataset in read_manifest().items():
+        assert name in said
+        assert dataset.licence in said
+
+
+def test_an_error_is_one_message_and_status_1(cache):
+    done = subprocess.run(
+        [sys.executable, "-c", "from medcourse.cli import run; run()", "data", "fetch", "chest-xray-pneumona"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith("medcourse: ")
+    assert "chest-xray-pneumonia" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.realdata
+def test_data_fetch_then_verify_notices_a_changed_file(cache):
+    assert "as the manifest promises" in runner.invoke(cli.app, ["data", "fetch", "chexpert-readers"]).stdout
+    assert runner.invoke(cli.app, ["data", "verify"]).exit_code == 0
+    changed = next(path for path in sorted((cache / "trees").rglob("*.csv")))
+    changed.write_text(changed.read_text() + "1")
+    verified = runner.invoke(cli.app, ["data", "verify"])
+    assert verified.exit_code == 1
+    assert "chexpert-readers: CHANGED" in verified.stdout
+
+
+def test_demo_prints_phantom_notice_table_and_page(course, tmp_path):
+    page = tmp_path / "out" / f"{cli.DEMO_LESSON}.html"
+    done = runner.invoke(cli.app, ["demo", "--course", str(course), "--out", str(page.parent)])
+    assert done.exit_code == 0, done.output
+    said = done.stdout
+    assert said.index("Nothing found.") < said.index("PHANTOM DATA") < said.index("sensitivity 0.10 0.90")
+    assert f"lies in {page}" in said
+    assert "sensitivity 0.10 0.90" in page.read_text()
+
+
+def test_build_makes_notebooks_and_check_finds_an_edited_one(course):
+    assert runner.invoke(cli.app, ["build", "--course", str(course)]).exit_code == 0
+    assert "as its source says" in runner.invoke(cli.app, ["build", "--check", "--course", str(course)]).stdout
+    notebook = course / "notebooks" / f"{cli.DEMO_LESSON}.ipynb"
+    notebook.write_text(notebook.read_text().replace("A table", "No table"))
+    checked = runner.invoke(cli.app, ["build", "--check", "--course", str(course)])
+    assert checked.exit_code == 1
+    assert "source not as in the source" in checked.output
+
+
+@pytest.mark.parametrize("arguments", [["demo"], ["build"], ["build", "--check"]])
+def test_outside_the_course_a_command_says_what_is_missing(tmp_path, arguments):
+    done = runner.invoke(cli.app, [*arguments, "--course", str(tmp_path)])
+    assert done.exit_code == 1
+    assert str(tmp_path) in str(done.exception)
