@@ -29,6 +29,7 @@ app.add_typer(data_app, name="data")
 
 CourseFolder = Annotated[Path, typer.Option(help="The course's folder (source/, notebooks/, solutions/).")]
 DEMO_LESSON = "02_single_class_collapse"
+_CLEAR = "\r\x1b[2K"  # a terminal's own line, empty again
 BEFORE_AFTER = "before-after"  # tag of the cell whose table `medcourse demo` prints
 
 
@@ -152,14 +153,19 @@ def demo(
 @app.command()
 def lab(course: CourseFolder = Path("course")) -> None:
     """Open JupyterLab on the course."""
-    arguments = [sys.executable, "-m", "jupyterlab", f"--notebook-dir={course}"]
-    os.execv(sys.executable, arguments)
+    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={course.resolve()}"])
 
 
 def _say_cell(progress: "Progress") -> None:
-    """One line for each cell that took a while."""
-    if progress.seconds >= 1:
-        typer.echo(str(progress))
+    """One line for each cell that took a while; a terminal also sees where a cell has begun."""
+    terminal = sys.stdout.isatty()
+    if progress.seconds is None:
+        if terminal:
+            typer.echo(f"{_CLEAR}{progress}", nl=False)
+    elif progress.seconds >= 1:
+        typer.echo(f"{_CLEAR if terminal else ''}{progress}")
+    elif terminal:
+        typer.echo(_CLEAR, nl=False)
 
 
 def _texts(cell: "NotebookNode") -> str:

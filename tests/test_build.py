@@ -313,7 +313,8 @@ def test_execution_finds_bad_checks_and_bad_cells(tmp_path):
         assert text in message
     assert message.count("02_bad_checks.py") == 8
     assert "\x1b" not in message
-    assert str(seen[2]).startswith("[3/9] 02_bad_checks … ")
+    assert str(seen[4]) == "[3/9] 02_bad_checks …"
+    assert str(seen[5]).startswith("[3/9] 02_bad_checks … ")
 
 
 @pytest.mark.parametrize(

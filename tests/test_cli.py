@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from medcourse import cli
 from medcourse.data.manifest import read_manifest
 
-LESSON = '''\
+LESSON = """\
 # ---
 # jupyter:
 #   medcourse:
@@ -31,7 +31,7 @@ print("PHANTOM DATA: these images are drawn")
 
 # %% tags=["before-after"]
 print("sensitivity 0.10 0.90")
-'''
+"""
 runner = CliRunner()
 
 

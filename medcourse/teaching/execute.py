@@ -78,17 +78,18 @@ print(__medcourse_peak())
 
 @dataclass(frozen=True)
 class Progress:
-    """One code cell has been executed: the ``position``-th of ``total``, under ``heading``, in ``seconds``."""
+    """The ``position``-th code cell of ``total``, under ``heading``: begun (``seconds`` is None) or executed."""
 
     lesson: str
     position: int
     total: int
     heading: str
-    seconds: float
+    seconds: float | None
 
     def __str__(self) -> str:
         width = len(str(self.total))
-        return f"[{self.position:{width}}/{self.total}] {self.heading or self.lesson} … {self.seconds:.0f} s"
+        took = "" if self.seconds is None else f" {self.seconds:.0f} s"
+        return f"[{self.position:{width}}/{self.total}] {self.heading or self.lesson} …{took}"
 
 
 OnCell = Callable[[Progress], None]
@@ -149,6 +150,8 @@ class _Trial:
                     heading = ([*re.findall(r"^#+ +(.*\S)", cell.source, re.MULTILINE)] or [heading])[-1]
                     continue
                 started = time.monotonic()
+                if on_cell:
+                    on_cell(Progress(self.lesson.name, done + 1, total, heading, None))
                 if cell.exercise and probes:
                     self._probe(position)
                 stored_from = time.monotonic()

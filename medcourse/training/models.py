@@ -4,12 +4,14 @@ import itertools
 from collections.abc import Callable
 from typing import Literal
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torchvision import models as zoo
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import SourceError, TrainingError
+from medcourse.training.batches import cut
 
 Train = Literal["all", "head", "last-block"]
 
@@ -128,11 +130,15 @@ def build_model(
 
 def pixel_statistics(cohort: Cohort) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel in [0, 1], over at most 1,000 images spread over the cohort."""
-    step = max(1, len(cohort) // _SAMPLE)
-    pixels = torch.from_numpy(cohort.read(range(0, len(cohort), step)))
-    flat = pixels.transpose(0, 1).flatten(1).double() / 255
-    std = flat.std(1).clamp_min(1e-3)  # a blank cohort must not divide by zero
-    return tuple(flat.mean(1).tolist()), tuple(std.tolist())
+    rows = range(0, len(cohort), max(1, len(cohort) // _SAMPLE))
+    counts = np.zeros((cohort.channels, 256))
+    for part in cut(rows, 64):  # counted by value, chunk by chunk: floats of all pixels would take 300 MB
+        pixels = cohort.read(part)
+        counts += [np.bincount(pixels[:, channel].ravel(), minlength=256) for channel in range(cohort.channels)]
+    shares, values = counts / counts.sum(axis=1, keepdims=True), np.arange(256) / 255
+    mean = shares @ values
+    std = np.sqrt(np.maximum(shares @ values**2 - mean**2, 1e-6))  # a blank cohort must not divide by zero
+    return tuple(mean.tolist()), tuple(std.tolist())
 
 
 def _simple_cnn(channels: int, classes: int, weights: str | None) -> tuple[nn.Module, nn.Module]:

@@ -115,7 +115,7 @@ class Trainer:
         self._check(train, val)
         self._classes = train.classes
         weights = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = self.fabric.setup_optimizers(torch.optim.Adam(weights, lr=self.lr))
+        optimizer = self.fabric.setup_optimizers(torch.optim.Adam(weights, lr=self.lr, fused=True))
         data = Batches(train, self.fabric.device)
         val_data = None if val is None else Batches(val, self.fabric.device)
         records: list[dict[str, float]] = []
