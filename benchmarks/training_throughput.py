@@ -153,14 +153,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--sizes", type=int, nargs="+", default=[64, 224])
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--images", type=int, default=0, help="films per repeat; 0: 512 at 64 px, 96 above")
+    parser.add_argument("--images", type=int, default=0, help="films per repeat; 0: 1024 at 64 px, 160 above")
     arguments = parser.parse_args()
     print(f"{processor()}, {torch.get_num_threads()} threads, torch {torch.__version__}")
     if torch.cuda.is_available():
         print(torch.cuda.get_device_name())
     loading()
     for size in arguments.sizes:
-        measure(size, arguments.repeats, arguments.images or (512 if size < 128 else 96))
+        measure(size, arguments.repeats, arguments.images or (1024 if size < 128 else 160))
 
 
 if __name__ == "__main__":

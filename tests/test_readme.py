@@ -1,0 +1,36 @@
+"""README and syllabus say what the executed lessons say: their table and picture are the solution notebook's own."""
+
+import base64
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOLUTION = ROOT / "course" / "solutions" / "02_single_class_collapse.ipynb"
+
+
+@pytest.fixture(scope="module")
+def cells() -> list[nbformat.NotebookNode]:
+    return nbformat.read(SOLUTION, as_version=4).cells
+
+
+def test_the_before_after_table_is_the_lessons(cells):
+    [table] = [c.outputs[0].text for c in cells if "before-after" in c.metadata.get("tags", [])]
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"```text\n{table.rstrip()}\n```" in readme
+
+
+def test_the_picture_is_the_lessons_second_figure(cells):
+    pictures = [o.data["image/png"] for c in cells for o in c.get("outputs", []) if "image/png" in o.get("data", {})]
+    shown = (ROOT / "docs" / "pictures" / "02_scores.png").read_bytes()
+    assert base64.b64decode(pictures[1]) == shown
+
+
+def test_every_lesson_is_in_the_syllabus_with_its_pitfall():
+    syllabus = (ROOT / "course" / "README.md").read_text(encoding="utf-8")
+    for path in sorted(SOLUTION.parent.glob("*.ipynb")):
+        meta = nbformat.read(path, as_version=4).metadata.medcourse
+        [row] = [line for line in syllabus.splitlines() if line.startswith(f"| {path.stem.replace('_', ' ', 1)} |")]
+        assert meta.pitfall in row
+        assert f"| {meta.minutes} |" in row
