@@ -14,9 +14,11 @@ import stat
 import sys
 import tarfile
 import tempfile
+import time
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from medcourse.data.manifest import Dataset, Source, Tree
@@ -25,6 +27,7 @@ from medcourse.errors import IntegrityError, SourceError
 MIRROR = "MEDCOURSE_MIRROR"
 CACHE = "MEDCOURSE_CACHE"
 TIMEOUT = "MEDCOURSE_TIMEOUT"
+_DAY = 24 * 3600  # seconds
 
 
 class _UnreachableError(Exception):
@@ -85,15 +88,14 @@ def fetch(dataset: Dataset, progress: bool = True) -> Path:
     folder = tree_folder(dataset)
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(exist_ok=True)
     unreachable: list[str] = []
     refused: list[str] = []
     for source in dataset.sources:
         tree = source.tree or dataset.tree
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
+        with unfinished(folder.parent) as scratch:
             try:
-                place, archive = _obtain(source, Path(scratch), progress)
-                unpacked = Path(scratch) / "tree"
+                place, archive = _obtain(source, scratch, progress)
+                unpacked = scratch / "tree"
                 _unpack(archive, unpacked, source, tree)
                 _check_tree(unpacked, tree)
             except _UnreachableError as error:
@@ -129,6 +131,21 @@ def manual_steps(dataset: Dataset) -> str:
         "  2. Put it into any folder.\n"
         f"  3. Set {MIRROR} to that folder and try again."
     )
+
+
+@contextmanager
+def unfinished(beside: Path) -> Iterator[Path]:
+    """A scratch folder on the same disk as its final place (so that ``publish`` can rename), removed at the end.
+
+    What killed runs have left is removed too, once it is a day old: a younger one may belong to a run that still works.
+    """
+    beside.mkdir(exist_ok=True)
+    for old in beside.glob(".unfinished-*"):
+        with suppress(FileNotFoundError):  # another process was quicker
+            if time.time() - old.stat().st_mtime > _DAY:
+                shutil.rmtree(old)
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".unfinished-") as scratch:
+        yield Path(scratch)
 
 
 def publish(made: Path, final: Path) -> None:
