@@ -47,22 +47,22 @@
 # %%
 import medcourse as mc
 
-films = mc.load("chest-xray-pneumonia", size=128)
+films = mc.load("chest-xray-pneumonia", size=160)
 test = films.subset(films.table["split"].eq("test"))
 train = films.subset(films.table["split"].eq("train"))
 
 ids = test.table.sample(10, random_state=0).index
 ten = test.subset(ids)
 ten.table["film"] = range(1, 11)
-mc.plot.images(ten, ids, columns=5, title="film");
+mc.plot.images(ten, ids, columns=5, title="film", inches=2.1);
 
 # %% [markdown]
 # **Figure 1.** Ten films without labels: pneumonia shows as a white haze or patch where a lung should be dark; look also at
 # the letters, tubes and black borders, which are no disease.
 
 # %% [markdown]
-# Write N (normal) or P (pneumonia) for each. The letters below are those of one author of this course, who is no radiologist
-# and read the films before she saw the labels. Put in yours.
+# Write N (normal) or P (pneumonia) for each. The letters below are those of an author of this course who is no radiologist,
+# written down before looking at the labels. Put in yours.
 
 # %%
 my_reading = "P P N P N N P P P N"
@@ -82,14 +82,13 @@ my_specificity = cleared / (10 - sum(is_ill))
 ### END SOLUTION
 ### BEGIN WRONG ANSWER
 found = sum(called and ill for called, ill in zip(called_ill, is_ill))
-my_sensitivity = found / sum(called_ill) - 0.01  # divides by the films called ill: that is the PPV
-my_specificity = 0.5
+my_sensitivity = found / sum(called_ill)  # divides by the films called ill: that is the PPV
+my_specificity = 1 - my_sensitivity
 ### END WRONG ANSWER
 
 # %% check="ten_films" points=2
-mc.checks.that(
-    len(called_ill) == 10 and set(my_reading.split()) <= {"N", "P"}, "my_reading needs ten letters N or P, with blanks between"
-)
+complete = len(called_ill) == 10 and set(my_reading.split()) <= {"N", "P"}
+mc.checks.that(complete, "my_reading needs ten letters N or P, with blanks between")
 reading = mc.Predictions(ten.table.assign(p_PNEUMONIA=[float(c) for c in called_ill]), ten.classes)
 score = mc.evaluate(reading, cluster=None)
 hint = "divide by the films that are ill (normal), not by those that you called so"
@@ -108,7 +107,7 @@ ten.table["answer"] = [
     f"{film}: {label.lower()}, you said {letter}"
     for film, label, letter in zip(ten.table["film"], ten.table["label"], my_reading.split())
 ]
-mc.plot.images(ten, ids, columns=5, title="answer");
+mc.plot.images(ten, ids, columns=5, title="answer", inches=2.1);
 
 # %% [markdown]
 # **Figure 2.** The same films with their labels and your reading: go back to the ones you missed before you go on.
@@ -137,7 +136,7 @@ mc.find_leaks({"train": train, "test": test}, by="name_id")
 
 # %% exercise="shared_names"
 ill = films.table[films.table["label"] == "PNEUMONIA"]
-pathogens = ill.groupby(["name_id", "split"])["pathogen"].agg(set).unstack()  # one row per name, columns test and train
+pathogens = ill.groupby(["name_id", "split"])["pathogen"].agg(set).unstack()  # a row per name
 ### BEGIN SOLUTION
 both = pathogens.dropna()
 shared_names = len(both)
@@ -155,7 +154,8 @@ same_pathogen = shared_names  # believes that the same number is the same child
 # %% check="shared_names" points=2
 names = {part: set(ill.loc[ill["split"] == part, "name_id"]) for part in ("train", "test")}
 pairs = {part: set(zip(*ill.loc[ill["split"] == part, ["name_id", "pathogen"]].T.values)) for part in names}
-mc.checks.number("shared_names", shared_names, len(names["train"] & names["test"]), hint="rows without a gap stand in both")
+in_both = len(names["train"] & names["test"])
+mc.checks.number("shared_names", shared_names, in_both, hint="rows without a gap stand in both folders")
 mc.checks.number(
     "same_pathogen",
     same_pathogen,
@@ -174,7 +174,7 @@ import numpy as np
 
 rows = np.flatnonzero(films.table["label"] == "PNEUMONIA")
 pixels = films.read(rows)[:, 0].astype(np.float32)
-small = pixels.reshape(len(rows), 8, 16, 8, 16).mean((2, 4)).reshape(len(rows), 64)
+small = pixels.reshape(len(rows), 8, 20, 8, 20).mean((2, 4)).reshape(len(rows), 64)
 small = (small - small.mean(1, keepdims=True)) / small.std(1, keepdims=True)
 small -= small.mean(0)
 small /= np.linalg.norm(small, axis=1, keepdims=True)
@@ -197,7 +197,8 @@ for _, of_number in ill.assign(row=range(len(ill))).groupby("name_id"):
 difference = np.array(same) - np.array(other)
 draws = np.random.default_rng(0).choice(difference, (2000, len(difference))).mean(1)
 low, high = np.quantile(draws, [0.025, 0.975])
-print(f"{len(same)} numbers; mean likeness: same number, same pathogen {np.mean(same):.3f}; other pathogen {np.mean(other):.3f}")
+print(f"{len(same)} numbers that a bacterial and a viral child carry; mean likeness of two films")
+print(f"of one number and pathogen {np.mean(same):.3f}, of one number and two pathogens {np.mean(other):.3f}")
 print(f"difference {difference.mean():.3f}, 95 % interval {low:.3f} to {high:.3f}")
 
 # %% [markdown]
@@ -222,7 +223,8 @@ child = films.table.index.to_series()  # every film a child of its own: hides th
 import pandas as pd
 
 mc.checks.answered("child", child)
-mc.checks.that(isinstance(child, pd.Series) and child.index.equals(films.table.index), "child is a Series with films.table's index")
+fits = isinstance(child, pd.Series) and child.index.equals(films.table.index)
+mc.checks.that(fits, "child must be a Series with the index of films.table")
 known = films.table.assign(child=child).groupby("group")["child"].nunique()
 mc.checks.that(known.max() == 1, "films of one child have got two names: leave the film's own number out")
 known = films.table.assign(child=child).groupby("child")["group"].nunique()
@@ -237,7 +239,7 @@ leaks
 
 # %% [markdown]
 # With the right name nothing leaks between the folders: the "shared patients" were made by the name that the claim used. The
-# opposite mistake is as easy. Without any name, a random split of the training folder would part the films of many children:
+# opposite mistake is as easy. Without any name, a random split of all films parts those of many children:
 
 # %%
 careless = mc.split(films, test=0.2, val=0, by=None, seed=0)
@@ -333,11 +335,12 @@ mc.checks.number(
     test_auroc,
     judged.loc["auroc", "value"],
     within=0.001,
-    hint="measure on the test folder what was chosen on the training folder; below 0.5 in training means 1 - AUROC",
+    hint="measure in the test folder; if the AUROC is below 0.5 in training, take 1 - AUROC in both",
 )
 
 # %%
-print(f"'{chosen}': AUROC {max(look.auroc[chosen], 1 - look.auroc[chosen]):.2f} in the training folder, where it was chosen")
+in_training = max(look.auroc[chosen], 1 - look.auroc[chosen])
+print(f"'{chosen}': AUROC {in_training:.2f} in the training folder, where it was chosen")
 judged.loc[["auroc"], ["value", "low", "high", "method"]].round(3)
 
 # %% [markdown]
@@ -348,18 +351,17 @@ judged.loc[["auroc"], ["value", "low", "high", "method"]].round(3)
 # %%
 import matplotlib.pyplot as plt
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 2.8), sharey=True, layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(9, 2.8), sharex=True, sharey=True, layout="constrained")
 for axis, (name, part) in zip(axes, {"training folder": train, "test folder": test}.items()):
     statistic = mc.inspect(part).statistics[chosen]
     for label, colour in zip(part.classes, (mc.plot.BLUE, mc.plot.ORANGE)):
-        values = statistic[part.table["label"] == label]
-        axis.hist(values, bins=40, range=(0, 255), density=True, histtype="step", color=colour, label=label.lower())
-    axis.set(title=name, xlabel=f"'{chosen}' of a film, grey value 0 to 255", ylabel="share of films per grey value")
+        axis.ecdf(statistic[part.table["label"] == label], color=colour, label=label.lower())
+    axis.set(title=name, xlabel=f"'{chosen}' of a film (grey value)", ylabel="share of films below")
 axes[1].legend();
 
 # %% [markdown]
-# **Figure 3.** The chosen statistic in both folders: the two classes are shifted against each other, and not by the same amount
-# in the test folder as in the training folder.
+# **Figure 3.** Share of films whose statistic lies below each grey value: the curves of the two classes lie apart, and not by
+# the same distance in the test folder as in the training folder.
 
 # %% [markdown]
 # ## 5 What is there twice?
