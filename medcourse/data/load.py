@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from medcourse.data import phantom as phantoms
 from medcourse.data import sources
 from medcourse.data.cohort import Cohort
-from medcourse.data.decode import read_image, read_mask, stack
+from medcourse.data.decode import checked_size, read_image, read_mask, stack
 from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
 from medcourse.data.manifest import Dataset, find_dataset, read_manifest
-from medcourse.errors import CohortError, SourceError
+from medcourse.errors import SourceError
 
 _PHANTOM_IMAGES = 3500
 _PHANTOM_SEED = 0
@@ -67,12 +67,11 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
         CohortError: a size that is no positive number, or an image that cannot be decoded.
     """
     dataset = find_dataset(name, kind="images")
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-        raise CohortError(f"size={size!r}: give the height and width in pixels, a whole number of 1 or more")
+    size = checked_size(size)
     if phantom is True:
-        return _draw(dataset, int(size))
+        return _draw(dataset, size)
     try:
-        folder = fetch(dataset, progress)
+        folders = [fetch(find_dataset(needed), progress) for needed in (name, *dataset.needs)]
     except SourceError as error:
         if phantom is False or dataset.phantom is None:
             raise
@@ -81,8 +80,8 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
             f"PHANTOM DATA: '{name}' could not be fetched ({reasons}), so these images are drawn, not photographed; "
             "results on them say nothing about patients."
         )
-        return _draw(dataset, int(size))
-    return _decode(dataset, folder, int(size))
+        return _draw(dataset, size)
+    return _decode(dataset, folders, size)
 
 
 def load_table(name: str, progress: bool = True) -> pd.DataFrame | dict[str, pd.DataFrame]:
@@ -101,8 +100,15 @@ def load_table(name: str, progress: bool = True) -> pd.DataFrame | dict[str, pd.
     return sources.TABLES[name](fetch(dataset, progress))
 
 
-def _decode(dataset: Dataset, folder: Path, size: int) -> Cohort:
-    table = sources.IMAGES[dataset.name](folder)
+def weights_file(name: str, progress: bool = True) -> Path:
+    """The checked safetensors file of a data set of kind "weights"; raises as ``load_table``."""
+    dataset = find_dataset(name, kind="weights")
+    return next(fetch(dataset, progress).rglob("*.safetensors"))
+
+
+def _decode(dataset: Dataset, folders: list[Path], size: int) -> Cohort:
+    folder = folders[0]
+    table = sources.IMAGES[dataset.name](*folders)
     has_masks = "mask_path" in table
     paths = table["path"].tolist()
     mask_paths = table["mask_path"].tolist() if has_masks else []
@@ -113,7 +119,13 @@ def _decode(dataset: Dataset, folder: Path, size: int) -> Cohort:
 
     made = stack(folder.name, size, dataset.mode, paths, draw, has_masks)
     return Cohort(
-        made.images, table, dataset.classes, masks=made.masks, name=dataset.name, laterality=dataset.laterality
+        made.images,
+        table,
+        dataset.classes,
+        task=dataset.task,
+        masks=made.masks,
+        name=dataset.name,
+        laterality=dataset.laterality,
     )
 
 
