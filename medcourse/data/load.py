@@ -7,12 +7,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.data import phantom as phantoms
 from medcourse.data import sources
 from medcourse.data.cohort import Cohort
 from medcourse.data.decode import read_image, read_mask, stack
 from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
 from medcourse.data.manifest import Dataset, find_dataset, read_manifest
+from medcourse.data.phantom import skin as phantoms
 from medcourse.errors import CohortError, SourceError
 
 _PHANTOM_IMAGES = 3500
