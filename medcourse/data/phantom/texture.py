@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-Plane = NDArray[np.float32]  # size x size
+Plane = NDArray[np.floating]  # size x size; float32, though numpy's stubs lose that in arithmetic
 
 
 def stream(*key: int) -> np.random.Generator:
@@ -14,8 +14,7 @@ def stream(*key: int) -> np.random.Generator:
 def plane(size: int) -> tuple[Plane, Plane]:
     """x (to the right) and y (down) of the pixels' centres, -1 to 1."""
     line = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
-    x, y = np.meshgrid(line, line)
-    return x, y
+    return np.tile(line, (size, 1)), np.tile(line[:, None], (1, size))
 
 
 def soft(depth: Plane, width: float) -> Plane:
