@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medcourse.data.phantom.texture import Plane, soft
+from medcourse.data.phantom.canvas import Plane, soft
 
 f32 = np.float32
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcourse.data.phantom.anatomy import Anatomy, Chest, heart_depth, project
-from medcourse.data.phantom.texture import Plane, clouds, plane, soft
+from medcourse.data.phantom.canvas import Plane, clouds, plane, soft
 
 f32 = np.float32
 OPACITIES = {  # finding: number of blobs at most, radius in half images, share of the air that it takes at its middle

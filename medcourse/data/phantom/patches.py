@@ -7,9 +7,10 @@ glands are lost. One hidden number, the grade of the patient, drives all of it, 
 """
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.data.phantom.texture import Plane, clouds, plane, soft, stream
+from medcourse.data.phantom.canvas import Drawing, Plane, clouds, linked, plane, soft, some, stream
 
 f32 = np.float32
 NUCLEUS = {40: 0.022, 100: 0.034, 200: 0.05, 400: 0.075}  # radius of a benign nucleus by magnification, in half images
@@ -177,3 +178,67 @@ def _parasite(x: Plane, y: Plane, rng: np.random.Generator, pixel: float) -> Pla
         return strength * soft(0.6 * radius + pixel / 2 - r, 0.05 + pixel / 2)
     band = np.abs(np.cos(spin) * dx + np.sin(spin) * dy)
     return strength * 0.8 * soft(0.06 + pixel / 2 - band, 0.05) * soft(0.3 - r, 0.12)
+
+
+TUMOUR_TYPES = {
+    "benign": {"A": "adenosis", "F": "fibroadenoma", "PT": "phyllodes_tumor", "TA": "tubular_adenoma"},
+    "malignant": {
+        "DC": "ductal_carcinoma",
+        "LC": "lobular_carcinoma",
+        "MC": "mucinous_carcinoma",
+        "PC": "papillary_carcinoma",
+    },
+}
+
+
+def tissue_patches(
+    patients: int, patches_per_patient: int, prevalence: float, stain_link: float, stain: float, seed: int
+) -> Drawing:
+    """Patches with BreakHis' columns and file names, at its four magnifications in turn; see ``mc.phantom.histology``."""
+    rng = stream(seed, 22)
+    malignant = some(patients, prevalence, rng)
+    strong = linked(malignant, stain_link, rng)
+    rows = []
+    for patient in range(patients):
+        label = "malignant" if malignant[patient] else "benign"
+        code = rng.choice(list(TUMOUR_TYPES[label]))
+        slide = f"14-{90000 + patient}"
+        for patch in range(patches_per_patient):
+            magnification = list(NUCLEUS)[patch % len(NUCLEUS)]
+            image_id = f"SOB_{label[0].upper()}_{code}-{slide}-{magnification}-{patch + 1:03d}"
+            rows.append((image_id, label, slide, slide, TUMOUR_TYPES[label][code], magnification, ""))
+    columns = ["image_id", "label", "group", "patient", "tumour_type", "magnification", "path"]
+    table = pd.DataFrame(rows, columns=columns).set_index("image_id")
+    magnifications = table["magnification"].tolist()
+
+    def draw(row: int, size: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        patient = row // patches_per_patient
+        tone = stain * (0.5 if strong[patient] else -0.5)
+        return tissue(bool(malignant[patient]), patient, row, size, seed, magnifications[row], tone)
+
+    return Drawing(table, ("benign", "malignant"), "RGB", draw)
+
+
+def blood_cells(patients: int, cells_per_patient: int, infected: float, parasitized: float, seed: int) -> Drawing:
+    """Cells with the columns of malaria-cells; see ``mc.phantom.cells``."""
+    rng = stream(seed, 32)
+    ill = some(patients, infected, rng)
+    patient = np.repeat(np.arange(patients), cells_per_patient)
+    parasite = np.concatenate([some(cells_per_patient, parasitized * there, rng) for there in ill.tolist()])
+    slide = [f"C{p + 1}P{p + 1}ThinF_IMG_PHANTOM_{n % 7}" for n, p in enumerate(patient.tolist())]
+    table = pd.DataFrame(
+        {
+            "label": np.where(parasite, "Parasitized", "Uninfected"),
+            "group": [f"C{p + 1}" for p in patient],
+            "split": np.where(rng.random(len(patient)) < 0.2, "valid", "train"),
+            "slide_image": slide,
+            "path": "",
+        },
+        index=pd.Index([f"{s}_cell_{n}" for n, s in enumerate(slide)], name="image_id"),
+    )
+    return Drawing(
+        table,
+        ("Uninfected", "Parasitized"),
+        "L",
+        lambda row, size: cell(bool(parasite[row]), int(patient[row]), row, size, seed),
+    )

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.data.phantom.texture import stream
+from medcourse.data.phantom.canvas import stream
 
 # Shares of positive studies in the CheXpert test labels' majority vote. "No Finding" follows from the others.
 PREVALENCE = {

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.data.phantom.texture import clouds, plane
+from medcourse.data.phantom.canvas import Drawing, clouds, plane
 
 # Shares of HAM10000 (6,705 nevi of 10,015 and so on), and how each diagnosis is drawn.
 _SHARES = {"akiec": 0.033, "bcc": 0.051, "bkl": 0.110, "df": 0.011, "mel": 0.111, "nv": 0.670, "vasc": 0.014}
@@ -104,6 +104,18 @@ def skin_image(
     picture = _hair(picture, size, rng)
     picture = picture * rng.uniform(0.9, 1.08) * (1 - 0.12 * (x**2 + y**2)) + rng.normal(0, 0.012, picture.shape)
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8), (mask > 0).astype(np.uint8)
+
+
+def skin_photographs(images: int = 3500, seed: int = 0) -> Drawing:
+    """The table of ``skin_table`` with the drawing of each row."""
+    table = skin_table(images, seed)
+    lesions = list(zip(table["dx"], table["group"], strict=True))
+    return Drawing(
+        table,
+        tuple(_SHARES),
+        "RGB",
+        lambda row, size: skin_image(*lesions[row], photograph=row, size=size, seed=seed),
+    )
 
 
 def _lesion(dx: str, rng: np.random.Generator) -> _Lesion:
