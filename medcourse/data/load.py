@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from medcourse.data import sources
 from medcourse.data.cohort import Cohort
-from medcourse.data.decode import read_image, read_mask, stack
+from medcourse.data.decode import checked_size, read_image, read_mask, stack
 from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
 from medcourse.data.manifest import Dataset, find_dataset, read_manifest
 from medcourse.data.phantom.cohorts import STAND_INS
 from medcourse.data.phantom.readers import reader_tables
-from medcourse.errors import CohortError, SourceError
+from medcourse.errors import SourceError
 
 _PHANTOM_VERSION = 4  # part of the cache key; raise it when the drawing changes
 
@@ -66,10 +66,9 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
         CohortError: a size that is no positive number, or an image that cannot be decoded.
     """
     dataset = find_dataset(name, kind="images")
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-        raise CohortError(f"size={size!r}: give the height and width in pixels, a whole number of 1 or more")
+    size = checked_size(size)
     if phantom is True:
-        return _draw(dataset, int(size))
+        return _draw(dataset, size)
     try:
         folder = fetch(dataset, progress)
     except SourceError as error:
@@ -80,8 +79,8 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
             f"PHANTOM DATA: '{name}' could not be fetched ({reasons}), so these images are drawn, not photographed; "
             "results on them say nothing about patients."
         )
-        return _draw(dataset, int(size))
-    return _decode(dataset, folder, int(size))
+        return _draw(dataset, size)
+    return _decode(dataset, folder, size)
 
 
 def load_table(name: str, progress: bool = True, phantom: bool = False) -> pd.DataFrame | dict[str, pd.DataFrame]:

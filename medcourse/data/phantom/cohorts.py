@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from medcourse.data.cohort import Cohort
+from medcourse.data.decode import checked_size
 from medcourse.data.phantom.canvas import Drawing, count, share
 from medcourse.data.phantom.chest import chest_films, nih_films, pneumonia_films
 from medcourse.data.phantom.patches import blood_cells, tissue_patches
@@ -167,7 +168,7 @@ def readers(studies: int = 500, *, seed: int = 0) -> dict[str, pd.DataFrame]:
 
 
 def _cohort(drawing: Drawing, size: int, name: str) -> Cohort:
-    count(size=size)
+    size = checked_size(size)
     n, channels = len(drawing.table), 3 if drawing.mode == "RGB" else 1
     images = np.empty((n, channels, size, size), np.uint8)
     masks = np.empty((n, size, size), np.uint8)
