@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from medcourse.data.load import datasets as datasets
     from medcourse.data.load import load as load
     from medcourse.data.load import load_table as load_table
+    from medcourse.data.phantom import cohorts as _phantom
     from medcourse.data.splits import split as split
     from medcourse.evaluation.metrics import compare as compare
     from medcourse.evaluation.metrics import evaluate as evaluate
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from medcourse.training.models import build_model as build_model
     from medcourse.training.trainer import Trainer as Trainer
     from medcourse.viewing import plot as plot
+
+    phantom = _phantom
 
 _HOME = {
     "Cohort": "data.cohort",
@@ -52,7 +55,7 @@ _HOME = {
     "build_model": "training.models",
     "Trainer": "training.trainer",
 }
-_ROOMS = {"errors": "errors", "plot": "viewing.plot", "checks": "teaching.checks"}
+_ROOMS = {"errors": "errors", "phantom": "data.phantom.cohorts", "plot": "viewing.plot", "checks": "teaching.checks"}
 
 __all__ = ["__version__", *sorted(_HOME), *sorted(_ROOMS)]
 

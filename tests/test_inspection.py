@@ -8,106 +8,92 @@ from medcourse.data.cohort import Cohort
 from tests.conftest import make_cohort, make_multilabel
 
 
-def changed(cohort: Cohort, images: np.ndarray | None = None, **columns) -> Cohort:
-    return Cohort(
-        np.asarray(cohort.images) if images is None else images, cohort.table.assign(**columns), cohort.classes
-    )
+def drawn(pixels: np.ndarray, label: list[str], group: list[str]) -> Cohort:
+    ids = [f"i{k}" for k in range(len(label))]
+    return Cohort(pixels, pd.DataFrame({"label": label, "group": group}, index=ids), ("well", "ill"))
 
 
-def test_counts_and_groups():
-    cohort = make_cohort(60)
-    group = [*cohort.table["group"].iloc[:50], *["big"] * 10]
-    report = mc.inspect(changed(cohort, group=group))
-    assert report.counts["images"].to_dict() == {"healthy": 30, "ill": 30}
-    assert report.counts["share"].tolist() == [0.5, 0.5]
-    assert report.counts.loc["ill", "groups"] == 13
-    assert report.groups["groups"].to_dict() == {2: 25, 10: 1}
-    assert report.mixed_groups == 1
-    assert report.sizes is None
+def test_statistics_of_known_pictures():
+    pixels = np.zeros((4, 1, 20, 20), np.uint8)
+    pixels[1] = 200
+    pixels[2, :, :2] = 100  # the upper border, with two of the four corners
+    pixels[3, :, 5:15, 5:15] = 80
+    table = mc.inspect(drawn(pixels, ["well", "ill", "well", "ill"], list("abcd"))).statistics
+    assert table.loc["i1", ["mean", "contrast", "dark", "bright", "border", "corners", "centre"]].tolist() == [
+        200, 0, 200, 200, 200, 200, 200,
+    ]  # fmt: skip
+    assert table.loc["i2", "border"] == pytest.approx(100 * 40 / (400 - 256))
+    assert table.loc["i2", "corners"] == 50
+    assert table.loc["i2", "centre"] == 0
+    assert table.loc["i3", ["centre", "border", "bright"]].tolist() == [80, 0, 80]
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_what_intensity_alone_predicts(channels: int):
-    cohort = make_cohort(80, channels=channels)  # the ill are brighter in one quarter of the image
-    report = mc.inspect(cohort)
-    grey = np.asarray(cohort.images).mean(axis=1)
-    expected = {
-        "mean": grey.mean((1, 2)),
-        "std": grey.std((1, 2)),
-        "p5": np.percentile(grey.reshape(80, -1), 5, axis=1),
-        "p95": np.percentile(grey.reshape(80, -1), 95, axis=1),
-        "border": grey[:, np.pad(np.zeros((12, 12), bool), 2, constant_values=True)].mean(1),
-        "corners": np.stack(
-            [grey[:, a, b].mean((1, 2)) for a in (slice(2), slice(-2, None)) for b in (slice(2), slice(-2, None))]
-        ).mean(0),
-    }
-    for name, values in expected.items():
-        assert report.statistics[name].to_numpy() == pytest.approx(values), name
-        assert report.auroc.loc[name, "ill"] == pytest.approx(roc_auc_score(cohort.targets, values)), name
-    assert list(report.auroc.columns) == ["ill"]
-    assert report.auroc.loc["p95", "ill"] > 0.95
-    assert report.intensity.loc["ill", "mean"] == pytest.approx(grey[cohort.targets == 1].mean())
+def test_brightness_that_gives_the_label_away():
+    rng = np.random.default_rng(0)
+    label = np.arange(40) % 2
+    pixels = (rng.integers(0, 40, (40, 3, 16, 16)) + 100 * label[:, None, None, None]).astype(np.uint8)
+    look = mc.inspect(drawn(pixels, [["well", "ill"][k] for k in label], [str(k) for k in range(40)]))
+    assert look.auroc["mean"] == 1
+    assert look.by_class.loc["ill", "mean"] - look.by_class.loc["well", "mean"] == pytest.approx(100, abs=3)
+    assert "AUROC" in repr(look)
 
 
-def test_a_blank_cohort_predicts_nothing():
-    cohort = make_cohort(20)
-    report = mc.inspect(changed(cohort, np.zeros_like(np.asarray(cohort.images))))
-    assert (report.auroc["ill"] == 0.5).all()
-    assert report.duplicates[["images", "groups", "labels"]].to_numpy().tolist() == [[20, 10, 2]]
+def test_counts_groups_and_equal_pictures():
+    pixels = np.arange(6, dtype=np.uint8)[:, None, None, None] * np.ones((6, 1, 16, 16), np.uint8)
+    pixels[3] = pixels[0]
+    pixels[5] = pixels[1]
+    look = mc.inspect(drawn(pixels, ["well", "well", "ill", "ill", "ill", "well"], ["a", "a", "b", "c", "a", "a"]))
+    assert look.classes["images"].tolist() == [3, 3]
+    assert look.classes["groups"].tolist() == [1, 3]
+    assert look.groups.to_dict() == {"groups": 3, "largest": 4, "several_images": 1, "several_labels": 1}
+    assert look.duplicates["image_id"].tolist() == ["i0", "i3", "i1", "i5"]
+    assert look.duplicates["set"].tolist() == [0, 0, 1, 1]
+    assert "4 images in 2 sets of equal pictures; in 1 sets the groups differ, in 1 the labels" in repr(look)
 
 
-def test_several_classes_and_several_findings():
-    report = mc.inspect(make_cohort(60, classes=("nv", "mel", "bcc")))
-    assert list(report.auroc.columns) == ["nv", "mel", "bcc"]
-    assert report.auroc.loc["p95", "bcc"] > report.auroc.loc["p95", "mel"] > report.auroc.loc["p95", "nv"]
+def test_findings():
     films = make_multilabel()
-    report = mc.inspect(films)
-    assert report.counts["not_assessed"].to_dict() == {"edema": 0, "mass": 40, "hernia": 0}
-    known = ~np.isnan(films.targets[:, 1])
-    by_hand = roc_auc_score(films.targets[known, 1], report.statistics["mean"][known])
-    assert report.auroc.loc["mean", "mass"] == pytest.approx(by_hand)
-    pairs = films.table.filter(like="y_").fillna(-1).to_numpy().reshape(200, 2, 3)
-    # not assessed is no other label
-    differ = ((pairs[:, 0] != pairs[:, 1]) & (pairs >= 0).all(1)).any(1)
-    assert report.mixed_groups == differ.sum()
-    assert np.isnan(mc.inspect(films.subset(films.table["y_hernia"] == 0)).auroc.loc["mean", "hernia"])
+    look = mc.inspect(films)
+    assert look.classes["images"].to_dict() == films.counts().to_dict()
+    assert look.classes.loc["mass", "share"] == pytest.approx(films.counts()["mass"] / 360)  # 40 were not assessed
+    pairs = (films.targets == 1).reshape(200, 2, 3)
+    assert look.groups["several_labels"] == (pairs[:, 0] != pairs[:, 1]).any(1).sum()
+    hernia = np.flatnonzero(films.targets[:, 2] == 1)
+    assert look.by_class.loc["hernia", "mean"] == pytest.approx(films.read(hernia).mean())
+    assert look.auroc.empty
 
 
-def test_identical_pictures_within_and_across_classes():
-    cohort = make_cohort(40)
-    images = np.asarray(cohort.images).copy()
-    images[1] = images[0]  # same patient
-    images[[6, 12]] = images[2]  # ill, ill (row 2 is ill as well), three patients
-    images[9] = images[4]  # healthy, healthy
-    images[10] = images[5]  # healthy row 5, ill row 10
-    report = mc.inspect(changed(cohort, images))
-    sets = report.duplicates.set_index(report.duplicates["ids"].str[0])
-    assert sets.loc["i0000", ["images", "groups", "labels"]].tolist() == [2, 1, 1]
-    assert sets.loc["i0002", "ids"] == ["i0002", "i0006", "i0012"]
-    assert len(sets) == 4
-    labels = dict(zip(cohort.table.index, cohort.table["label"], strict=True))
-    for row in report.duplicates.itertuples():
-        assert row.labels == len({labels[i] for i in row.ids})
-    assert "4 sets of 9 images" in repr(report)
+def test_a_single_statistic_is_scored_as_by_scikit_learn():
+    cohort = make_cohort(80)
+    look = mc.inspect(cohort)
+    for name in look.statistics:
+        assert look.auroc[name] == pytest.approx(roc_auc_score(cohort.targets, look.statistics[name]))
+    blank = Cohort(np.zeros((80, 1, 16, 16), np.uint8), cohort.table, cohort.classes)
+    assert (mc.inspect(blank).auroc == 0.5).all()
 
 
-def test_the_report_is_readable():
-    cohort = changed(make_cohort(20), original_width=[30] * 15 + [40] * 5, original_height=20)
-    report = mc.inspect(cohort)
-    assert report.sizes.to_numpy().tolist() == [[30, 20, 15], [40, 20, 5]]
-    text = repr(report)
-    for part in ["20 images of 1 x 16 x 16, 10 groups", "ill", "Groups: 10; 10 with several images", "AUROC", "none"]:
-        assert part in text
-    html = report._repr_html_()
-    assert html.count("<table") == 4
-    assert "AUROC" in html
+def test_original_sizes_and_the_notebooks_view():
+    table = make_cohort(20).table.assign(original_width=[30] * 15 + [40] * 5, original_height=20)
+    look = mc.inspect(Cohort(np.asarray(make_cohort(20).images), table, ("healthy", "ill")))
+    assert look.sizes.to_numpy().tolist() == [[30, 20, 15], [40, 20, 5]]
+    assert "original sizes: 30 x 20 (15 images), 40 x 20 (5 images)" in repr(look)
+    assert look._repr_html_().count("<table") == 2
+    assert "AUROC" in look._repr_html_()
+    assert mc.inspect(make_cohort(20)).sizes.empty
+    assert "not known" in repr(mc.inspect(make_cohort(20)))
+
+
+def test_three_classes_have_no_auroc():
+    look = mc.inspect(make_cohort(classes=("a", "b", "c")))
+    assert look.auroc.empty
+    assert look.duplicates.empty
+    assert list(look.by_class.index) == ["a", "b", "c"]
 
 
 @pytest.mark.realdata
-def test_nih_intensity_gives_pneumonia_away():
-    films = mc.load("nih-chest-xray-1000", size=64, phantom=False)
-    report = mc.inspect(films.relabel({"Pneumonia": "Pneumonia"}, positive="Pneumonia"))
-    strength = (report.auroc["Pneumonia"] - 0.5).abs() + 0.5
-    assert 0.6 < strength.max() < 0.95
-    assert report.mixed_groups == 21
-    assert isinstance(report.sizes, pd.DataFrame)
+def test_the_chest_films_hold_equal_pictures():
+    look = mc.inspect(mc.load("chest-xray-pneumonia", size=64))
+    assert look.groups["groups"] == 4082
+    assert look.groups["several_images"] == 725
+    assert look.groups["several_labels"] == 0
+    assert len(look.duplicates) > 0

@@ -1,166 +1,160 @@
-"""Look before you train: counts, groups, sizes, what brightness alone gives away, identical pictures."""
+"""Look before training: who is in a cohort, what brightness alone predicts, what is there twice."""
 
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from sklearn.metrics import roc_auc_score
 
 from medcourse.data.cohort import Cohort
 from medcourse.data.leaks import pictures
 
-_CHUNK = 256  # images read at a time
-_BORDER = 0.1  # width of the border, as a share of the image
-_CORNER = 0.125  # side of each corner square, as a share of the image
+STATISTICS = ("mean", "contrast", "dark", "bright", "border", "corners", "centre")
+_CHUNK = 256
 
 
 @dataclass(frozen=True)
 class Inspection:
-    """What ``inspect`` found; printed, or shown in a notebook, it is a short report.
+    """What ``inspect`` found.
 
     Attributes:
-        title: the cohort in one line.
-        counts: one row per class (finding): images, share of all (of the assessed) images, groups, and for findings
-            not_assessed.
-        groups: one row per number of images in a group: groups of that size.
-        mixed_groups: how many groups have several labels.
-        sizes: one row per original size: width, height (pixels), images; None when the table does not tell.
-        statistics: one row per image: mean, std, p5, p95, border, corners, all in 0..255.
-        intensity: one row per class, the mean over its images of each statistic.
-        auroc: one row per statistic, one column per class against the rest (binary: the positive class): the chance that
-            an image of the class has the larger value. 0.5 says nothing, 0 and 1 give the class away. NaN where a class
-            has no image, or nothing else has.
-        duplicates: one row per set of identical pictures: images, ids (list), groups and labels (how many different ones).
+        classes: one row per class (finding): images, groups, share (of all images that were assessed for it).
+        groups: Series: groups (how many there are), largest (images of the largest), several_images (groups with more
+            than one image), several_labels (groups with images of more than one class, or other findings).
+        sizes: one row per original size, most frequent first: width, height (pixels), images. Empty where the table does
+            not tell (columns original_width, original_height).
+        statistics: one row per image, values in 0..255: mean; contrast (standard deviation); dark and bright (5th and
+            95th percentile); border (mean of the outer tenth on every side), corners (mean of four squares of a tenth),
+            centre (mean of the middle half).
+        by_class: mean of each statistic in each class.
+        auroc: Series, statistic -> AUROC for the positive class over all images; below 0.5: higher values go with the
+            negative class. Empty when the cohort is not binary.
+        duplicates: images with the very same pixels as another one: columns set (number), image_id, label (findings
+            joined by "|"), group.
     """
 
-    title: str
-    counts: pd.DataFrame
-    groups: pd.DataFrame
-    mixed_groups: int
-    sizes: pd.DataFrame | None
+    classes: pd.DataFrame
+    groups: pd.Series
+    sizes: pd.DataFrame
     statistics: pd.DataFrame
-    intensity: pd.DataFrame
-    auroc: pd.DataFrame
+    by_class: pd.DataFrame
+    auroc: pd.Series
     duplicates: pd.DataFrame
 
-    def _parts(self) -> list[tuple[str, pd.DataFrame | None]]:
-        sets, several = self.duplicates, self.groups[self.groups.index > 1]["groups"].sum()
-        largest = self.groups.index.max()
-        parts: list[tuple[str, pd.DataFrame | None]] = [
-            (self.title, self.counts),
-            (
-                f"Groups: {self.groups['groups'].sum()}; {several} with several images (at most {largest}), "
-                f"{self.mixed_groups} with several labels",
-                None,
-            ),
+    def _lines(self) -> list[str]:
+        n = self.duplicates.groupby("set")[["group", "label"]].nunique()
+        sizes = [f"{w} x {h} ({n} images)" for w, h, n in self.sizes.head(3).itertuples(index=False)]
+        return [
+            f"groups: {self.groups.to_dict()}",
+            f"equal pictures: {len(self.duplicates)} images in {len(n)} sets of equal pictures; in "
+            f"{int((n['group'] > 1).sum())} sets the groups differ, in {int((n['label'] > 1).sum())} the labels",
+            f"original sizes: {', '.join(sizes) or 'not known'}" + (", ..." if len(self.sizes) > 3 else ""),
+            "mean of each statistic by class (0..255)" + ("" if self.auroc.empty else ", and its AUROC") + ":",
         ]
-        if self.sizes is not None:
-            parts.append((f"Original sizes: {len(self.sizes)} different ones, the most frequent", self.sizes.head(3)))
-        parts.append(("Intensity by class (0 to 255, mean over images)", self.intensity.round(1)))
-        parts.append(("What intensity alone predicts (AUROC of one number per image)", self.auroc.round(3)))
-        same = f"Identical pictures: {len(sets)} sets of {sets['images'].sum()} images"
-        across = f"{(sets['labels'] > 1).sum()} sets across labels, {(sets['groups'] > 1).sum()} across groups"
-        parts.append((f"{same}; {across}" if len(sets) else "Identical pictures: none", None))
-        return parts
+
+    def _intensity(self) -> pd.DataFrame:
+        table = self.by_class.T.round(1)
+        return table if self.auroc.empty else table.assign(AUROC=self.auroc.round(3))
 
     def __repr__(self) -> str:
-        return "\n\n".join(head if table is None else f"{head}\n{table.to_string()}" for head, table in self._parts())
+        return "\n".join(
+            [
+                self.classes.round(3).to_string(),
+                "",
+                *self._lines()[:3],
+                "",
+                *self._lines()[3:],
+                self._intensity().to_string(),
+            ]
+        )
 
     def _repr_html_(self) -> str:
-        return "".join(
-            f"<p><b>{head}</b></p>" + ("" if table is None else table.to_html()) for head, table in self._parts()
-        )
+        lines = "<br>".join(self._lines())
+        return f"{self.classes.round(3).to_html()}<p>{lines}</p>{self._intensity().to_html()}"
 
 
 def inspect(cohort: Cohort) -> Inspection:
-    """What a cohort is made of, and what could let a model take a short cut.
+    """Counts, groups, sizes, brightness by class and equal pictures of a cohort.
 
-    The six statistics of each image are mean, standard deviation, 5th and 95th percentile of its grey values (colours are
-    averaged), and the mean of its border (the outer tenth) and of its four corners: a model that does no better than the
-    best of them may have learnt exposure or film borders. Pictures count as identical when all their pixels are, at the size
-    that the cohort was loaded at.
+    What a single statistic predicts, no model can claim as knowledge of anatomy: put its AUROC beside the model's.
+
+    Args:
+        cohort: of any task; pictures are compared at the size they were loaded at.
+
+    Returns:
+        An ``Inspection``; print it, or use its tables.
     """
-    statistics = _statistics(cohort)
-    shown = _membership(cohort)
-    of_group = shown.groupby(cohort.table["group"].to_numpy())
-    return Inspection(
-        title=repr(cohort).partition(";")[0],
-        counts=_counts(cohort, shown),
-        groups=cohort.table["group"]
-        .value_counts()
-        .value_counts()
-        .sort_index()
-        .rename_axis("images")
-        .to_frame("groups"),
-        mixed_groups=int((of_group.max() != of_group.min())[of_group.count() > 0].any(axis=1).sum()),
-        sizes=_sizes(cohort.table),
-        statistics=statistics,
-        intensity=pd.DataFrame({name: statistics[shown[name] == 1].mean() for name in shown}).T,
-        auroc=pd.DataFrame(
-            {
-                name: [_auroc(shown[name].to_numpy(), statistics[column]) for column in statistics]
-                for name in (cohort.classes[1:] if cohort.task == "binary" else cohort.classes)
-            },
-            index=pd.Index(statistics.columns, name="statistic"),
-        ),
-        duplicates=_duplicates(cohort, shown),
-    )
-
-
-def _membership(cohort: Cohort) -> pd.DataFrame:
-    """1 where an image has the class, 0 where not, NaN where not assessed; one column per class."""
+    group = cohort.table["group"]
     values = cohort.targets if cohort.task == "multilabel" else np.eye(len(cohort.classes))[cohort.targets]
-    return pd.DataFrame(values, index=cohort.table.index, columns=list(cohort.classes))
-
-
-def _counts(cohort: Cohort, shown: pd.DataFrame) -> pd.DataFrame:
-    found = {name: cohort.table.loc[(shown[name] == 1).to_numpy(), "group"].nunique() for name in shown}
-    table = pd.DataFrame({"images": cohort.counts(), "share": shown.mean().round(3), "groups": pd.Series(found)})
-    return table.assign(not_assessed=shown.isna().sum()) if cohort.task == "multilabel" else table
-
-
-def _sizes(table: pd.DataFrame) -> pd.DataFrame | None:
-    columns = ["original_width", "original_height"]
-    if not set(columns) <= set(table.columns):
-        return None
-    return table[columns].value_counts().rename("images").reset_index()
-
-
-def _statistics(cohort: Cohort) -> pd.DataFrame:
-    rows = np.arange(len(cohort))
-    border, corners = _frame(cohort.size)
-    parts: list[NDArray[np.float64]] = []
-    for start in range(0, len(rows), _CHUNK):
-        grey = cohort.read(rows[start : start + _CHUNK]).mean(axis=1)
-        flat = grey.reshape(len(grey), -1)
-        low, high = np.percentile(flat, [5, 95], axis=1)
-        edges = [grey[:, border].mean(axis=1), grey[:, corners].mean(axis=1)]
-        parts.append(np.column_stack([flat.mean(axis=1), flat.std(axis=1), low, high, *edges]))
-    names = ["mean", "std", "p5", "p95", "border", "corners"]
-    return pd.DataFrame(np.concatenate(parts), index=cohort.table.index, columns=names)
-
-
-def _frame(size: int) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Where the border and the corners of an image are; at least one pixel each."""
-    place = np.minimum(np.arange(size), np.arange(size)[::-1])
-    edge, corner = place < max(1, round(_BORDER * size)), place < max(1, round(_CORNER * size))
-    return edge[:, None] | edge[None, :], corner[:, None] & corner[None, :]
-
-
-def _auroc(shown: NDArray[np.float64], values: pd.Series) -> float:
-    """Mann-Whitney: the chance that an image of the class has the larger value (ties count half)."""
-    known = ~np.isnan(shown)
-    ranks, positive = values[known].rank().to_numpy(), shown[known] == 1
-    n, rest = positive.sum(), (~positive).sum()
-    return float((ranks[positive].sum() - n * (n + 1) / 2) / (n * rest)) if n and rest else float("nan")
-
-
-def _duplicates(cohort: Cohort, shown: pd.DataFrame) -> pd.DataFrame:
-    found = pictures(cohort)
-    found["group"] = cohort.table["group"].to_numpy()
-    found["label"] = pd.factorize(pd.MultiIndex.from_frame(shown.fillna(-1)))[0]
-    found = found[found["hash"].duplicated(keep=False)]
-    sets = found.groupby("hash", sort=False).agg(
-        images=("id", "size"), ids=("id", list), groups=("group", "nunique"), labels=("label", "nunique")
+    shown = pd.DataFrame(values, index=cohort.table.index, columns=pd.Index(cohort.classes, name="label"))
+    has = {name: (shown[name] == 1).to_numpy() for name in cohort.classes}
+    classes = pd.DataFrame(
+        {
+            "images": cohort.counts(),
+            "groups": pd.Series({name: group[rows].nunique() for name, rows in has.items()}),
+            "share": shown.mean(),
+        }
     )
-    return sets.reset_index(drop=True)
+    label = _labels(cohort, has)
+    per_group = label.groupby(group.to_numpy()).agg(["size", "nunique"])
+    groups = pd.Series(
+        {
+            "groups": len(per_group),
+            "largest": int(per_group["size"].max()),
+            "several_images": int((per_group["size"] > 1).sum()),
+            "several_labels": int((per_group["nunique"] > 1).sum()),
+        }
+    )
+    parts = [range(first, min(first + _CHUNK, len(cohort))) for first in range(0, len(cohort), _CHUNK)]
+    values = np.concatenate([_statistics(cohort.read(rows)) for rows in parts])
+    statistics = pd.DataFrame(values, index=cohort.table.index, columns=list(STATISTICS))
+    auroc = pd.Series(dtype=float, name="auroc")
+    if cohort.task == "binary" and (classes["images"] > 0).all():
+        auroc = statistics.apply(lambda column: float(roc_auc_score(cohort.targets, column))).rename("auroc")
+    by_class = pd.DataFrame({name: statistics[rows].mean() for name, rows in has.items()}).T
+    return Inspection(classes, groups, _sizes(cohort.table), statistics, by_class, auroc, _duplicates(cohort, label))
+
+
+def _labels(cohort: Cohort, has: dict[str, NDArray[np.bool_]]) -> pd.Series:
+    """The label of each image; findings that it shows are joined."""
+    if cohort.task != "multilabel":
+        return cohort.table["label"]
+    names = [[name for name in has if has[name][row]] for row in range(len(cohort))]
+    return pd.Series(["|".join(found) for found in names], index=cohort.table.index)
+
+
+def _sizes(table: pd.DataFrame) -> pd.DataFrame:
+    known = table.reindex(columns=["original_width", "original_height"]).dropna().astype(int)
+    return known.set_axis(["width", "height"], axis=1).value_counts().rename("images").reset_index()
+
+
+def _statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """``STATISTICS`` of each image (uint8, N x C x H x W; channels are averaged)."""
+    grey = pixels.mean(axis=1, dtype=np.float32)
+    n, size, _ = grey.shape
+    edge, quarter = max(1, size // 10), size // 4
+    inner = grey[:, edge:-edge, edge:-edge] if size > 2 * edge else grey[:, :0, :0]
+    ends = (slice(None, edge), slice(-edge, None))
+    corners = np.stack([grey[:, rows, columns].mean((1, 2)) for rows in ends for columns in ends])
+    middle = slice(quarter, size - quarter)
+    outer = (grey.sum((1, 2), dtype=np.float64) - inner.sum((1, 2), dtype=np.float64)) / (size**2 - inner[0].size)
+    dark, bright = np.percentile(grey.reshape(n, -1), [5, 95], axis=1)
+    columns = [
+        grey.mean((1, 2)),
+        grey.std((1, 2)),
+        dark,
+        bright,
+        outer,
+        corners.mean(0),
+        grey[:, middle, middle].mean((1, 2)),
+    ]
+    return np.column_stack(columns).astype(np.float64)
+
+
+def _duplicates(cohort: Cohort, label: pd.Series) -> pd.DataFrame:
+    found = pictures(cohort).rename(columns={"id": "image_id"})
+    found = found.assign(label=label.to_numpy(), group=cohort.table["group"].to_numpy())
+    found = found[found["hash"].duplicated(keep=False)]
+    found.insert(0, "set", pd.factorize(found.pop("hash"))[0])
+    return found.sort_values(["set", "image_id"], ignore_index=True)

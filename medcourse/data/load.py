@@ -7,17 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.data import phantom as phantoms
 from medcourse.data import sources
 from medcourse.data.cohort import Cohort
 from medcourse.data.decode import checked_size, read_image, read_mask, stack
 from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
 from medcourse.data.manifest import Dataset, find_dataset, read_manifest
+from medcourse.data.phantom.cohorts import STAND_INS
+from medcourse.data.phantom.readers import reader_tables
 from medcourse.errors import SourceError
 
-_PHANTOM_IMAGES = 3500
-_PHANTOM_SEED = 0
-_PHANTOM_VERSION = 3  # part of the cache key; raise it when the drawing changes
+_PHANTOM_VERSION = 4  # part of the cache key; raise it when the drawing changes
 
 
 def datasets() -> pd.DataFrame:
@@ -84,19 +83,24 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
     return _decode(dataset, folders, size)
 
 
-def load_table(name: str, progress: bool = True) -> pd.DataFrame | dict[str, pd.DataFrame]:
+def load_table(name: str, progress: bool = True, phantom: bool = False) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """A data set without images: a DataFrame, or a dict of them by file.
 
     Args:
         name: a data set of kind "tables" in ``mc.datasets()``.
         progress: show a bar while downloading.
+        phantom: True draws a stand-in with the same files and columns; nothing else ever substitutes a table.
 
     Raises:
         ManifestError: unknown name, or a data set of images.
-        SourceError: no source can be reached.
+        SourceError: no source can be reached, or a phantom was asked for and none exists.
         IntegrityError: a source holds something else than the manifest promises.
     """
     dataset = find_dataset(name, kind="tables")
+    if phantom:
+        if dataset.phantom != "readers":
+            raise SourceError(f"there is no phantom for '{name}'.\n{manual_steps(dataset)}")
+        return {file: table for file, table in reader_tables().items() if file != "truth"}
     return sources.TABLES[name](fetch(dataset, progress))
 
 
@@ -130,19 +134,26 @@ def _decode(dataset: Dataset, folders: list[Path], size: int) -> Cohort:
 
 
 def _draw(dataset: Dataset, size: int) -> Cohort:
-    if dataset.phantom != "skin":
-        raise SourceError(f"there is no phantom for '{dataset.name}' yet.\n{manual_steps(dataset)}")
-    table = phantoms.skin_table(_PHANTOM_IMAGES, _PHANTOM_SEED)
-    lesions = list(zip(table["dx"], table["group"], strict=True))
+    if dataset.phantom not in STAND_INS:
+        raise SourceError(f"there is no phantom for '{dataset.name}'.\n{manual_steps(dataset)}")
+    drawing = STAND_INS[dataset.phantom]()
     made = stack(
-        f"phantom-skin-v{_PHANTOM_VERSION}-{_PHANTOM_IMAGES}-{_PHANTOM_SEED}",
+        f"phantom-{dataset.phantom}-v{_PHANTOM_VERSION}",
         size,
         dataset.mode,
-        table.index.tolist(),
-        lambda i: phantoms.skin_image(*lesions[i], photograph=i, size=size, seed=_PHANTOM_SEED),
+        drawing.table.index.tolist(),
+        lambda row: drawing.draw(row, size),
         masks=True,
     )
-    return Cohort(made.images, table, dataset.classes, masks=made.masks, name=dataset.name, is_phantom=True)
+    return Cohort(
+        made.images,
+        drawing.table,
+        dataset.classes,
+        masks=made.masks,
+        name=dataset.name,
+        laterality=dataset.laterality,
+        is_phantom=True,
+    )
 
 
 def _where(dataset: Dataset) -> str:
