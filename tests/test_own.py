@@ -324,6 +324,9 @@ def test_missing_files_are_skipped_on_request_and_an_empty_table_refused(films: 
     assert "p06_0.png" in capsys.readouterr().out
     with pytest.raises(CohortError, match="no rows"):
         tabled(sheet.iloc[:0], films)
+    for wrong in ("sheet.csv", pd.concat([sheet, sheet], axis=1)):
+        with pytest.raises(CohortError, match="needs a DataFrame"):
+            tabled(wrong, films)
 
 
 # ---------------------------------------------------------------------- DICOM

@@ -141,6 +141,7 @@ def test_clean_is_falsy_and_one_set_is_refused():
     cohort = make_cohort(20)
     a, b = cohort.subset(cohort.table.index[:10]), cohort.subset(cohort.table.index[10:])
     assert not find_leaks({"train": a, "test": b})
+    assert not find_leaks({"train": a, "test": b}, near_duplicates=True)
     with pytest.raises(CohortError, match="two or more"):
         find_leaks({"train": a})
     with pytest.raises(CohortError, match="no such column"):

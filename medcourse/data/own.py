@@ -80,6 +80,8 @@ def table_parts(
 ) -> Parts:
     """See ``Cohort.from_table``."""
     root = _existing_folder(root)
+    if not isinstance(table, pd.DataFrame) or not table.columns.is_unique:
+        raise CohortError("from_table needs a DataFrame whose column names differ (pd.read_csv makes one)")
     labels = [label] if isinstance(label, str) else list(label)
     if "image_id" in table.columns:
         table = table.set_index("image_id")
