@@ -1,10 +1,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import medcourse as mc
 from medcourse.data.cohort import Cohort
-from tests.conftest import make_cohort
+from tests.conftest import make_cohort, make_multilabel
 
 
 def drawn(pixels: np.ndarray, label: list[str], group: list[str]) -> Cohort:
@@ -48,6 +49,38 @@ def test_counts_groups_and_equal_pictures():
     assert look.duplicates["image_id"].tolist() == ["i0", "i3", "i1", "i5"]
     assert look.duplicates["set"].tolist() == [0, 0, 1, 1]
     assert "4 images in 2 sets of equal pictures; in 1 sets the groups differ, in 1 the labels" in repr(look)
+
+
+def test_findings():
+    films = make_multilabel()
+    look = mc.inspect(films)
+    assert look.classes["images"].to_dict() == films.counts().to_dict()
+    assert look.classes.loc["mass", "share"] == pytest.approx(films.counts()["mass"] / 360)  # 40 were not assessed
+    pairs = (films.targets == 1).reshape(200, 2, 3)
+    assert look.groups["several_labels"] == (pairs[:, 0] != pairs[:, 1]).any(1).sum()
+    hernia = np.flatnonzero(films.targets[:, 2] == 1)
+    assert look.by_class.loc["hernia", "mean"] == pytest.approx(films.read(hernia).mean())
+    assert look.auroc.empty
+
+
+def test_a_single_statistic_is_scored_as_by_scikit_learn():
+    cohort = make_cohort(80)
+    look = mc.inspect(cohort)
+    for name in look.statistics:
+        assert look.auroc[name] == pytest.approx(roc_auc_score(cohort.targets, look.statistics[name]))
+    blank = Cohort(np.zeros((80, 1, 16, 16), np.uint8), cohort.table, cohort.classes)
+    assert (mc.inspect(blank).auroc == 0.5).all()
+
+
+def test_original_sizes_and_the_notebooks_view():
+    table = make_cohort(20).table.assign(original_width=[30] * 15 + [40] * 5, original_height=20)
+    look = mc.inspect(Cohort(np.asarray(make_cohort(20).images), table, ("healthy", "ill")))
+    assert look.sizes.to_numpy().tolist() == [[30, 20, 15], [40, 20, 5]]
+    assert "original sizes: 30 x 20 (15 images), 40 x 20 (5 images)" in repr(look)
+    assert look._repr_html_().count("<table") == 2
+    assert "AUROC" in look._repr_html_()
+    assert mc.inspect(make_cohort(20)).sizes.empty
+    assert "not known" in repr(mc.inspect(make_cohort(20)))
 
 
 def test_three_classes_have_no_auroc():
