@@ -56,7 +56,7 @@ def draw_film(
     x, y = plane(size)
     pixel = 2 / size
     turn, shift_x, shift_y = pose.normal(0, 0.02), pose.normal(0, 0.025), pose.normal(0, 0.03)
-    zoom = f32(np.clip(pose.normal(0.98, 0.04), 0.9, 1.06))
+    zoom = f32(np.clip(pose.normal(0.98, 0.05), 0.88, 1.08))
     u = (x + f32(turn) * y) * zoom + f32(shift_x)
     v = (y - f32(turn) * x) * zoom + f32(shift_y)
     chest = project(anatomy, u, v, pixel)
@@ -64,7 +64,7 @@ def draw_film(
     density = chest.density + added
     if anatomy.necklace:
         density = density + _necklace(u, v, pixel)
-    exposure, gain = pose.normal(0, 0.045), pose.normal(0.98, 0.08)
+    exposure, gain = pose.normal(0, 0.035), pose.normal(0.96, 0.06)
     opening, letter = _collimation(x, y, pose, pixel), _letter(x, y, pose, pixel)
     grain = clouds(size, pose, 9)  # numbers that depend on the size come last, so that a film is one at every size
     grey = 1.04 * np.tanh(1.25 * np.maximum(density + 0.02 * grain, 0)) + 0.02
@@ -109,7 +109,7 @@ def _opacity(a: Anatomy, chest: Chest, name: str, size: int, rng: np.random.Gene
 
 def _effusion(a: Anatomy, chest: Chest, rng: np.random.Generator) -> Plane:
     """Fluid that fills the angle between diaphragm and wall and climbs along the wall."""
-    sign = rng.choice([-1, 1])
+    sign = float(rng.choice((-1.0, 1.0)))  # a numpy number would turn the plane to float64
     out = np.clip(chest.u * sign / a.width, 0, 1)
     level = a.dome + rng.uniform(-0.22, 0.06) - 0.30 * out**3
     return 0.92 * soft(chest.v - level, 0.10) * soft(out - 0.10, 0.1) * chest.air
