@@ -1,11 +1,11 @@
 """The trainer: a loop that stays visible, on one device or many (Lightning Fabric)."""
 
-import copy
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ from medcourse.evaluation.metrics import auroc
 from medcourse.evaluation.predictions import Predictions
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import Batches, cut
+from medcourse.training.checkpoint import Checkpoint, Progress, Settings, describe, restore
 from medcourse.training.device import Precision, make_fabric
 
 Loss = Callable[[Tensor, Tensor], Tensor]
@@ -34,7 +35,7 @@ class Run:
         history: one row per epoch (index ``epoch`` from 1): train_loss, seconds, images_per_second; with a validation
             set also val_loss, val_auroc (macro, one against the rest, for several classes), val_accuracy and
             val_classes_called (1: the model calls everything one class).
-        seconds: wall time of the whole fit.
+        seconds: wall time of the whole fit, in all processes that had a part in it.
         best_epoch: the epoch whose weights the model has now.
     """
 
@@ -61,6 +62,10 @@ class Trainer:
         device: "auto", "cpu", "cuda", "cuda:1", "mps". All devices of a ``torchrun`` are used.
         precision: "auto" (bf16 where the hardware has it), "fp32" or "bf16".
         seed: of order, augmentation and dropout. Same seed, same machine, same result.
+        checkpoint: a folder of this run's own. After every epoch the whole state is written there, and ``fit`` goes on
+            from it, also after a kill: weights, history (but for times) and predictions become those of an unbroken
+            run; a finished run is not trained again. Everything but ``epochs`` must stay as it was. A function or
+            sampler of your own must draw from torch's global generator, or have ``set_epoch``.
         progress: show a bar.
 
     Raises:
@@ -79,6 +84,7 @@ class Trainer:
         device: str = "auto",
         precision: Precision = "auto",
         seed: int = 0,
+        checkpoint: str | Path | None = None,
         progress: bool = True,
     ) -> None:
         for name, value in {"epochs": epochs, "lr": lr, "batch_size": batch_size}.items():
@@ -93,6 +99,7 @@ class Trainer:
         self.augment = Augmentation(augment) if isinstance(augment, str) else augment
         self.sampler = sampler
         self.seed = seed
+        self.checkpoint = checkpoint
         self.progress = progress
         self._module = self.fabric.setup_module(self.model)
         self._classes: tuple[str, ...] | None = None
@@ -109,38 +116,68 @@ class Trainer:
 
         Raises:
             TrainingError: cohorts that do not fit each other or the model, a class missing from training or
-                validation, or a loss that is not finite (named with epoch, batch and images).
+                validation, a loss that is not finite (named with epoch, batch and images), or a checkpoint of another
+                run.
             LateralityError: the augmentation mirrors images in which left and right mean something.
         """
         self._check(train, val)
         self._classes = train.classes
-        weights = [p for p in self.model.parameters() if p.requires_grad]
-        optimizer = self.fabric.setup_optimizers(torch.optim.Adam(weights, lr=self.lr, fused=True))
         data = Batches(train, self.fabric.device)
         val_data = None if val is None else Batches(val, self.fabric.device)
-        records: list[dict[str, float]] = []
-        best: tuple[tuple[float, float], int, dict[str, Tensor]] | None = None
-        start = time.perf_counter()
-        with _random_state(self.seed) as generator, self._bar(len(data)) as bar:
-            for epoch in range(1, self.epochs + 1):
-                began = time.perf_counter()
-                rows = self._order(len(data), epoch, generator)
-                record = {"epoch": epoch, "train_loss": self._train_epoch(optimizer, data, rows, epoch, generator, bar)}
-                record["seconds"] = time.perf_counter() - began
-                record["images_per_second"] = len(rows) * self.fabric.world_size / record["seconds"]
-                if val is not None and val_data is not None:
-                    record |= self._validate(val, val_data, epoch)
-                    score = (record["val_auroc"], -record["val_loss"])
-                    if best is None or score > best[0]:
-                        best = (score, epoch, copy.deepcopy(self.model.state_dict()))
-                records.append(record)
-                bar.set_postfix_str(
-                    ", ".join(f"{k} {record[k]:.3f}" for k in ("train_loss", "val_auroc") if k in record)
-                )
-        if best is not None:
-            self.model.load_state_dict(best[2])
-        history = pd.DataFrame(records).set_index("epoch")
-        return Run(history, time.perf_counter() - start, best[1] if best else self.epochs)
+        adam = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad], lr=self.lr, fused=True)
+        with _random_state(self.seed, self.fabric.device) as generator:
+            progress, save = self._begin(train, val, adam, generator)
+            optimizer: Any = self.fabric.setup_optimizers(adam)
+            with self._bar(progress.epoch, len(data)) as bar:
+                for epoch in range(progress.epoch + 1, self.epochs + 1):
+                    began = time.perf_counter()
+                    rows = self._order(len(data), epoch, generator)
+                    record = {"train_loss": self._train_epoch(optimizer, data, rows, epoch, generator, bar)}
+                    record["seconds"] = time.perf_counter() - began
+                    record["images_per_second"] = len(rows) * self.fabric.world_size / record["seconds"]
+                    if val is not None and val_data is not None:
+                        record |= self._validate(val, val_data, epoch)
+                    progress.add(record, time.perf_counter() - began, self.model)
+                    save()
+                    bar.set_postfix_str(
+                        ", ".join(f"{k} {record[k]:.3f}" for k in ("train_loss", "val_auroc") if k in record)
+                    )
+        if progress.best_weights:
+            self.model.load_state_dict(progress.best_weights)
+        history = pd.DataFrame(progress.records).set_index("epoch")
+        return Run(history, progress.seconds, progress.best_epoch or progress.epoch)
+
+    def _begin(
+        self, train: Cohort, val: Cohort | None, adam: torch.optim.Adam, generator: torch.Generator
+    ) -> tuple[Progress, Callable[[], None]]:
+        """A new run, or the one in the checkpoint folder put back; and what writes its state (rank 0 only)."""
+        if self.checkpoint is None:
+            return Progress(), lambda: None
+        rank_0, files, saved = self.fabric.is_global_zero, None, None
+        if rank_0:
+            own: Settings = {"lr": self.lr, "batch size": self.batch_size, "seed": self.seed}
+            own |= {"precision": str(self.fabric.strategy.precision.precision)}
+            own |= describe(self.model, train, val, self.loss, self.augment, self.sampler)
+            files = Checkpoint(self.checkpoint, own)
+            saved = files.load(_say)
+        saved = self.fabric.broadcast(saved)
+        progress = Progress() if saved is None else restore(saved, self.model, adam, generator)
+
+        def save() -> None:
+            if files is not None:
+                files.save(progress, self.model, adam, generator)
+
+        if saved is None:
+            save()  # so that a kill in the first epoch, too, goes back to these very weights
+        elif progress.epoch > self.epochs:
+            raise TrainingError(
+                f"the checkpoint in {self.checkpoint} already holds {progress.epoch} epochs, more than epochs="
+                f"{self.epochs}. Ask for {progress.epoch} or more, or give another folder."
+            )
+        elif rank_0:
+            done = "finished, nothing is trained" if progress.epoch == self.epochs else "going on"
+            _say(f"checkpoint {self.checkpoint}: {progress.epoch} of {self.epochs} epochs done, {done}")
+        return progress, save
 
     def _train_epoch(
         self, optimizer: Any, data: Batches, rows: list[int], epoch: int, generator: torch.Generator, bar: tqdm
@@ -174,11 +211,10 @@ class Trainer:
         scores = [auroc(val.targets == k, probabilities[:, k]) for k in range(len(val.classes))]
         if len(called) == 1 and self.fabric.is_global_zero:
             shown = probabilities[:, 1] if val.task == "binary" else probabilities[:, called[0]]
-            tqdm.write(
+            _say(
                 f"epoch {epoch}: ONE CLASS ONLY, all {len(val)} validation images are called {val.classes[called[0]]} "
                 f"(p({val.classes[1 if val.task == 'binary' else called[0]]}) from {shown.min():.3f} to "
-                f"{shown.max():.3f}, AUROC {np.mean(scores):.2f})",
-                file=sys.stdout,
+                f"{shown.max():.3f}, AUROC {np.mean(scores):.2f})"
             )
         return {
             "val_loss": float(self.loss(logits, targets)),
@@ -244,9 +280,10 @@ class Trainer:
                 f"{self.lr:g}), or use precision='fp32'."
             )
 
-    def _bar(self, images: int) -> tqdm:
+    def _bar(self, done: int, images: int) -> tqdm:
         # On stdout: one line on stderr would break the stored outputs of a notebook.
         return tqdm(
+            initial=done * images,
             total=self.epochs * images,
             desc="fit",
             unit="img",
@@ -276,9 +313,13 @@ class Trainer:
 
 
 @contextmanager
-def _random_state(seed: int) -> Iterator[torch.Generator]:
+def _random_state(seed: int, device: torch.device) -> Iterator[torch.Generator]:
     """Seed everything for the block, deterministic kernels included, and put the global state back after it."""
-    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    devices = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=devices), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
         torch.manual_seed(seed)
         yield torch.Generator().manual_seed(seed)
+
+
+def _say(line: str) -> None:
+    tqdm.write(line, file=sys.stdout)
