@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import Batches, cut
 from medcourse.training.checkpoint import Checkpoint, Progress, Settings, describe, restore
 from medcourse.training.device import Precision, make_fabric
+from medcourse.training.memory import Portion, gradients
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 _EVAL_BATCH = 128
@@ -103,6 +105,8 @@ class Trainer:
         self.progress = progress
         self._module = self.fabric.setup_module(self.model)
         self._classes: tuple[str, ...] | None = None
+        alone = self.fabric.world_size == 1
+        self._portion, self._eval_portion = Portion("training", alone, _say), Portion("predicting", alone, _say)
         if isinstance(self.loss, nn.Module):
             self.fabric.to_device(self.loss)
 
@@ -111,13 +115,15 @@ class Trainer:
     def fit(self, train: Cohort, val: Cohort | None = None) -> Run:
         """Train, and keep the weights of the epoch with the best validation AUROC (ties: lower loss).
 
-        Without a validation set the last epoch's weights stay. An epoch in which the model calls all validation
+        Without a validation set the last epoch's weights stay. When a GPU runs out of memory, fewer images go through the
+        model at once; a step is still that of the whole batch, for every loss (see ``memory.gradients``), except that
+        batch normalisation sees the smaller parts. Not under ``torchrun``. An epoch in which the model calls all validation
         images one class is reported when it ends.
 
         Raises:
             TrainingError: cohorts that do not fit each other or the model, a class missing from training or
-                validation, a loss that is not finite (named with epoch, batch and images), or a checkpoint of another
-                run.
+                validation, a loss that is not finite (named with epoch, batch and images), no memory for one image, or
+                a checkpoint of another run.
             LateralityError: the augmentation mirrors images in which left and right mean something.
         """
         self._check(train, val)
@@ -192,16 +198,17 @@ class Trainer:
                 images = self.augment(images, generator)
             elif self.augment:
                 images = self.augment(images)
-            optimizer.zero_grad(set_to_none=True)
-            loss = self.loss(self._module(images).float(), targets)
-            self.fabric.backward(loss)
+            losses.append(self._portion.fit(len(images), partial(self._gradients, optimizer, images, targets)))
             optimizer.step()
-            losses.append(loss.detach())
             if self.fabric.device.type == "cpu" or number % 16 == 0 or number == len(batches):
                 self._stop_unless_finite(losses, batches, epoch)  # on a GPU not at every step: it waits for the device
             bar.update(len(batch) * self.fabric.world_size)
         sizes = torch.tensor([len(batch) for batch in batches], dtype=torch.float64)
         return float((torch.stack(losses).cpu().double() * sizes).sum() / sizes.sum())
+
+    def _gradients(self, optimizer: Any, images: Tensor, targets: Tensor, size: int) -> Tensor:
+        optimizer.zero_grad(set_to_none=True)  # a try that ran out of memory may have left some
+        return gradients(self.fabric, self._module, self.loss, images, targets, size)
 
     def _validate(self, val: Cohort, data: Batches, epoch: int) -> dict[str, float]:
         logits = self._logits(data)
@@ -250,10 +257,12 @@ class Trainer:
         self._module.eval()
         try:
             with torch.inference_mode():
-                parts = [self._module(data.read(rows)[0]).float() for rows in cut(range(len(data)), _EVAL_BATCH)]
+                return self._eval_portion.fit(min(_EVAL_BATCH, len(data)), partial(self._forward, data))
         finally:
             self._module.train(was_training)
-        return torch.cat(parts)
+
+    def _forward(self, data: Batches, size: int) -> Tensor:
+        return torch.cat([self._module(data.read(rows)[0]).float() for rows in cut(range(len(data)), size)])
 
     # ------------------------------------------------------------------ inside
 
