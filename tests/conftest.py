@@ -39,6 +39,18 @@ def make_cohort(
     return Cohort(images, table, classes, **more)
 
 
+def make_multilabel(n: int = 400, size: int = 8, seed: int = 0, **more) -> Cohort:
+    """Two images per group; findings edema (30 %), mass (10 %), hernia (3 %); every tenth image not assessed for mass."""
+    rng = np.random.default_rng(seed)
+    shares = {"edema": 0.3, "mass": 0.1, "hernia": 0.03}
+    table = pd.DataFrame(
+        {f"y_{name}": (rng.random(n) < share).astype(float) for name, share in shares.items()},
+        index=[f"i{row:04d}" for row in range(n)],
+    ).assign(group=[f"g{row // 2:03d}" for row in range(n)])
+    table.loc[table.index[::10], "y_mass"] = np.nan
+    return Cohort(rng.integers(0, 255, (n, 1, size, size), dtype=np.uint8), table, list(shares), **more)
+
+
 @pytest.fixture
 def cohort() -> Cohort:
     return make_cohort()

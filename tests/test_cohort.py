@@ -2,9 +2,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medcourse.data.cohort import Cohort, ImageRows
+from medcourse.data.cohort import Cohort
+from medcourse.data.rows import ImageRows
 from medcourse.errors import CohortError
-from tests.conftest import make_cohort
+from tests.conftest import make_cohort, make_multilabel
 
 
 def test_what_it_holds(cohort: Cohort):
@@ -116,3 +117,74 @@ def _broken(**changes):
 def test_parts_that_do_not_fit(changes, named):
     with pytest.raises(CohortError, match=named):
         _broken(**changes)
+
+
+def test_findings_that_occur_together():
+    films = make_multilabel()
+    assert films.task == "multilabel"
+    assert films.targets.shape == (400, 3)
+    assert films.targets.dtype == np.float64
+    assert np.isnan(films.targets[::10, 1]).all()
+    assert films.counts().to_dict() == {f: int((films.table[f"y_{f}"] == 1).sum()) for f in films.classes}
+    part = films.subset(films.table["y_mass"].isna())
+    assert part.counts()["mass"] == 0
+    assert part.task == "multilabel"
+    assert np.isnan(part.targets[:, 1]).all()
+    with pytest.raises(CohortError, match="is multilabel"):
+        _ = films.positive
+
+
+def test_the_task_is_stated_or_follows_from_the_columns():
+    films = make_multilabel(6)
+    images = np.asarray(films.images)
+    both = films.table.assign(label=["edema", "mass"] * 3)
+    assert Cohort(images, both, ["edema", "mass"]).task == "binary"
+    assert Cohort(images, both, ["edema", "mass"], task="multilabel").targets.shape == (6, 2)
+    assert Cohort(images, films.table, ["mass"]).targets.shape == (6, 1)
+    integers = films.table.fillna(0).astype({"y_edema": int, "y_mass": bool})
+    assert Cohort(images, integers, films.classes).targets.dtype == np.float64
+
+
+def test_findings_merged_and_left_out():
+    films = make_multilabel()
+    table = films.table
+    merged = films.relabel({"mass": "opacity", "edema": "opacity"})
+    assert merged.classes == ("opacity",)
+    assert len(merged) == 400
+    either = (table["y_mass"] == 1) | (table["y_edema"] == 1)
+    unknown = ~either & table["y_mass"].isna()
+    assert np.array_equal(merged.targets[:, 0] == 1, either)
+    assert np.array_equal(np.isnan(merged.targets[:, 0]), unknown)
+    assert unknown.any()
+
+
+def test_one_finding_against_its_absence():
+    films = make_multilabel()
+    mass = films.relabel({"mass": "mass"}, positive="mass")
+    assert mass.task == "binary"
+    assert mass.classes == ("no mass", "mass")
+    assert len(mass) == 360
+    assert mass.counts()["mass"] == films.counts()["mass"]
+    assert np.array_equal(mass.read([5])[0], films.subset([mass.table.index[5]]).read([0])[0])
+    with pytest.raises(CohortError, match="none of the new findings"):
+        films.relabel({"mass": "mass"}, positive="edema")
+    with pytest.raises(CohortError, match="no class"):
+        films.relabel({"tumour": "mass"})
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"table": make_multilabel(6).table.assign(y_mass=0.5)}, "'y_mass' outside 0, 1 and NaN"),
+        ({"table": make_multilabel(6).table.assign(y_mass="1")}, "'y_mass' outside 0, 1 and NaN"),
+        ({"table": make_multilabel(6).table.drop(columns="y_mass"), "task": "multilabel"}, "lacks the column.*y_mass"),
+        ({"table": make_multilabel(6).table.drop(columns="group")}, "lacks the column.*group"),
+        ({"task": "many"}, "give one of binary, multiclass, multilabel"),
+        ({"task": "binary"}, "does not fit 3 classes"),
+        ({"classes": []}, "one or more"),
+    ],
+)
+def test_findings_that_do_not_fit(changes, named):
+    good = make_multilabel(6)
+    with pytest.raises(CohortError, match=named):
+        Cohort(**({"images": np.asarray(good.images), "table": good.table, "classes": good.classes} | changes))

@@ -5,7 +5,7 @@ from medcourse.data.cohort import Cohort
 from medcourse.data.leaks import find_leaks
 from medcourse.data.splits import split
 from medcourse.errors import CohortError, LeakageError, SplitError
-from tests.conftest import make_cohort
+from tests.conftest import make_cohort, make_multilabel
 
 
 def imbalanced(n: int = 600, share: float = 0.1, per_group: int = 3, seed: int = 0) -> Cohort:
@@ -141,3 +141,18 @@ def test_clean_is_falsy_and_one_set_is_refused():
         find_leaks({"train": a})
     with pytest.raises(CohortError, match="no such column"):
         find_leaks({"train": a, "test": b}, by="patient")
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_finding_keeps_its_share(seed: int):
+    films = make_multilabel(1000, seed=seed)
+    splits = split(films, test=0.2, val=0.1, seed=seed)
+    assert not find_leaks(splits)
+    table = splits.table()
+    assert "prevalence" not in table
+    assert table.loc["test", "images"] == pytest.approx(200, abs=10)
+    for finding, total in films.counts().items():
+        assert table.loc["test", finding] == pytest.approx(0.2 * total, abs=2)
+        assert table.loc["val", finding] == pytest.approx(0.1 * total, abs=2)
+    with pytest.raises(SplitError, match="binary cohort"):
+        split(films, prevalence=0.5)

@@ -1,58 +1,16 @@
 """A cohort: images, one table row for each, and who the group (patient or lesion) of each image is."""
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from typing import Any, Literal
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from medcourse.data.rows import ImageRows
 from medcourse.errors import CohortError
 
-Task = Literal["binary", "multiclass"]
-
-
-class ImageRows:
-    """Some rows of an array, read only when asked for: a subset of a memory-mapped stack without a copy.
-
-    Behaves like a read-only array in its first dimension: ``len``, ``shape``, ``dtype``, ``ndim``, indexing with an
-    integer, a slice, integers or booleans (which reads those rows), iteration, and ``np.asarray`` (which reads all).
-    """
-
-    def __init__(self, base: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
-        self._base = base
-        self._rows = rows
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return (len(self._rows), *self._base.shape[1:])
-
-    @property
-    def dtype(self) -> np.dtype[np.uint8]:
-        return self._base.dtype
-
-    @property
-    def ndim(self) -> int:
-        return self._base.ndim
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, key: Any) -> NDArray[np.uint8]:
-        first, rest = (key[0], key[1:]) if isinstance(key, tuple) else (key, ())
-        picked = self._base[self._rows[first]]
-        if not rest:
-            return picked
-        return picked[rest] if np.ndim(self._rows[first]) == 0 else picked[(slice(None), *rest)]
-
-    def __iter__(self) -> Iterator[NDArray[np.uint8]]:
-        return (self._base[row] for row in self._rows)
-
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        return np.asarray(self._base[self._rows], dtype=dtype)
-
-    def __repr__(self) -> str:
-        return f"ImageRows(shape={self.shape}, dtype={self.dtype})"
+Task = Literal["binary", "multiclass", "multilabel"]
 
 
 class Cohort:
@@ -60,9 +18,12 @@ class Cohort:
 
     Args:
         images: uint8, N x C x H x W, C = 1 (grey) or 3 (RGB); may be memory-mapped.
-        table: one row per image in the same order, index = image id (unique), with the columns ``label`` (a class
-            name) and ``group`` (who or what the image shows: the patient, else the lesion). Other columns are kept.
-        classes: class names. With two, ``classes[1]`` is the positive one (the disease).
+        table: one row per image in the same order, index = image id (unique), with the columns ``group`` (who or what
+            the image shows: the patient, else the lesion) and ``label`` (a class name), or for a multilabel cohort
+            one column ``y_<class>`` per class (1 present, 0 absent, NaN not assessed). Other columns are kept.
+        classes: class names. With two that exclude each other, ``classes[1]`` is the positive one (the disease).
+        task: "binary", "multiclass" or "multilabel" (findings that may occur together). When None: multilabel if the
+            table has ``y_<class>`` for every class and no ``label``, else binary for two classes, multiclass for more.
         masks: uint8, N x H x W, 1 inside and 0 outside, or None.
         name: for messages.
         laterality: left and right mean something in these images (a mirrored chest film shows dextrocardia).
@@ -70,7 +31,7 @@ class Cohort:
 
     Attributes:
         table, classes, name, laterality, is_phantom: as given.
-        task: "binary" for two classes, else "multiclass".
+        task: "binary", "multiclass" or "multilabel".
         positive: ``classes[1]`` of a binary cohort.
 
     Raises:
@@ -83,6 +44,7 @@ class Cohort:
         table: pd.DataFrame,
         classes: Sequence[str],
         *,
+        task: Task | None = None,
         masks: NDArray[np.uint8] | None = None,
         name: str = "cohort",
         laterality: bool = False,
@@ -97,8 +59,9 @@ class Cohort:
         self._rows = np.arange(len(table), dtype=np.int64)
         self.table = table.copy()
         self.table.index.name = "image_id"
+        self.task: Task = task or self._natural_task()
         self._check()
-        self._codes = self._encode()
+        self._targets = self._encode()
 
     # ------------------------------------------------------------------ what it holds
 
@@ -113,28 +76,26 @@ class Cohort:
         return None if self._masks is None else self._view(self._masks)
 
     @property
-    def task(self) -> Task:
-        """ "binary" or "multiclass"."""
-        return "binary" if len(self.classes) == 2 else "multiclass"
-
-    @property
     def positive(self) -> str:
         """The positive class of a binary cohort.
 
         Raises:
-            CohortError: there are more than two classes.
+            CohortError: it is not binary.
         """
         if self.task != "binary":
             raise CohortError(
-                f"{self.name} has {len(self.classes)} classes ({', '.join(self.classes)}), so none of them is the "
-                "positive one. Call relabel({...: ...}, positive=...) first."
+                f"{self.name} is {self.task} ({len(self.classes)} classes: {', '.join(self.classes)}), so none of them "
+                "is the positive one. Call relabel({...: ...}, positive=...) first."
             )
         return self.classes[1]
 
     @property
-    def targets(self) -> NDArray[np.int64]:
-        """int64, N: the position of each image's label in ``classes``."""
-        return self._codes
+    def targets(self) -> NDArray[Any]:
+        """int64, N: the position of each image's label in ``classes``.
+
+        Of a multilabel cohort float64, N x K: 1 present, 0 absent, NaN not assessed.
+        """
+        return self._targets
 
     @property
     def channels(self) -> int:
@@ -158,8 +119,9 @@ class Cohort:
         )
 
     def counts(self) -> pd.Series:
-        """Images of each class, in class order (a class without images counts 0)."""
-        found = np.bincount(self._codes, minlength=len(self.classes))
+        """Images of each class (multilabel: images that show the finding), in class order; 0 for none."""
+        multilabel = self.task == "multilabel"
+        found = (self.targets == 1).sum(0) if multilabel else np.bincount(self.targets, minlength=len(self.classes))
         return pd.Series(found, index=pd.Index(self.classes, name="label"), name="images")
 
     def read(self, rows: ArrayLike) -> NDArray[np.uint8]:
@@ -193,7 +155,7 @@ class Cohort:
             positions = self._positions(chosen)
         if len(positions) == 0:
             raise CohortError(f"this subset of {self.name} holds no image")
-        return self._with(positions, self.table.iloc[positions], self.classes)
+        return self._with(positions, self.table.iloc[positions], self.classes, self.task)
 
     def relabel(self, mapping: Mapping[str, str], positive: str | None = None) -> "Cohort":
         """Other class names, or fewer of them; images whose label the mapping leaves out leave the cohort.
@@ -201,8 +163,12 @@ class Cohort:
         ``skin.relabel({"nv": "nevus", "mel": "melanoma"}, positive="melanoma")`` makes a binary cohort of two of the
         seven diagnoses.
 
+        A multilabel cohort keeps every image and loses the findings left out. Findings that become one are present when
+        one of them is, absent when all are, else not assessed. With ``positive=`` it becomes binary, that finding
+        against ``"no <finding>"``, without the images that were not assessed for it.
+
         Args:
-            mapping: label now -> label then; several labels may become one.
+            mapping: label (or finding) now -> then; several may become one.
             positive: the positive class. Required when two classes are left: it is stated, never guessed.
 
         Raises:
@@ -212,6 +178,8 @@ class Cohort:
         if unknown:
             raise CohortError(f"{self.name} has no class {unknown}; its classes are {', '.join(self.classes)}")
         names = list(dict.fromkeys(mapping.values()))
+        if self.task == "multilabel":
+            return self._relabel_findings(mapping, names, positive)
         if len(names) < 2:
             raise CohortError(f"relabel leaves one class only ({', '.join(names)}); a cohort needs two")
         if positive is None and len(names) == 2:
@@ -223,17 +191,36 @@ class Cohort:
         kept = np.flatnonzero(self.table["label"].isin(list(mapping)).to_numpy())
         table = self.table.iloc[kept].copy()
         table["label"] = table["label"].map(dict(mapping))
-        return self._with(kept, table, tuple(names))
+        return self._with(kept, table, tuple(names), "binary" if len(names) == 2 else "multiclass")
 
     # ------------------------------------------------------------------ inside
 
-    def _with(self, positions: NDArray[np.int64], table: pd.DataFrame, classes: tuple[str, ...]) -> "Cohort":
+    def _relabel_findings(self, mapping: Mapping[str, str], names: list[str], positive: str | None) -> "Cohort":
+        if not names or (positive is not None and positive not in names):
+            raise CohortError(f"positive='{positive}' is none of the new findings {names}; map a finding to it")
+        table = self.table.copy()
+        for name in names:
+            old = [self.classes.index(label) for label, new in mapping.items() if new == name]
+            # max() passes NaN on: one finding absent and the other not assessed leaves both together not assessed
+            table[f"y_{name}"] = np.where((self.targets[:, old] == 1).any(1), 1.0, self.targets[:, old].max(1))
+        if positive is None:
+            return self._with(np.arange(len(self)), table, tuple(names), "multilabel")
+        kept = np.flatnonzero(table[f"y_{positive}"].notna())
+        table = table.iloc[kept].copy()
+        classes = (f"no {positive}", positive)
+        table["label"] = np.array(classes, dtype=object)[table[f"y_{positive}"].astype(int)]
+        return self._with(kept, table, classes, "binary")
+
+    def _with(
+        self, positions: NDArray[np.int64], table: pd.DataFrame, classes: tuple[str, ...], task: Task
+    ) -> "Cohort":
         part = object.__new__(Cohort)
         part.__dict__.update(self.__dict__)
         part._rows = self._rows[positions]
         part.table = table.copy()
         part.classes = classes
-        part._codes = part._encode()
+        part.task = task
+        part._targets = part._encode()
         return part
 
     def _view(self, base: NDArray[np.uint8]) -> NDArray[np.uint8] | ImageRows:
@@ -249,7 +236,14 @@ class Cohort:
             raise CohortError(f"an image id is named twice; a subset of {self.name} holds each image once")
         return positions.astype(np.int64)
 
-    def _encode(self) -> NDArray[np.int64]:
+    def _natural_task(self) -> Task:
+        if "label" not in self.table and all(f"y_{name}" in self.table for name in self.classes):
+            return "multilabel"
+        return "binary" if len(self.classes) == 2 else "multiclass"
+
+    def _encode(self) -> NDArray[Any]:
+        if self.task == "multilabel":
+            return self.table[[f"y_{name}" for name in self.classes]].to_numpy(dtype=np.float64, na_value=np.nan)
         return pd.Categorical(self.table["label"], categories=list(self.classes)).codes.astype(np.int64)
 
     def _check(self) -> None:
@@ -264,20 +258,37 @@ class Cohort:
             raise CohortError(f"{self.name} holds no image")
         if self._masks is not None and self._masks.shape != (len(images), *images.shape[2:]):
             raise CohortError(f"masks have shape {self._masks.shape}, images {images.shape}: give one mask per image")
-        missing = [column for column in ("label", "group") if column not in table.columns]
+        self._check_task()
+        labels = [f"y_{name}" for name in self.classes] if self.task == "multilabel" else ["label"]
+        missing = [column for column in [*labels, "group"] if column not in table.columns]
         if missing:
             raise CohortError(f"the table of {self.name} lacks the column(s) {missing}; it has {list(table.columns)}")
         if not table.index.is_unique:
             twice = table.index[table.index.duplicated()][:3].tolist()
             raise CohortError(f"image ids must be unique; these occur more than once: {twice}")
-        if len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-            raise CohortError(f"classes are {self.classes}; there must be two or more, all different")
-        for column in ("label", "group"):
+        for column in ["group"] if self.task == "multilabel" else ["label", "group"]:
             if (empty := table[column].isna()).any():
                 raise CohortError(f"{int(empty.sum())} images have no {column}: {table.index[empty][:3].tolist()}")
-        strange = ~table["label"].isin(self.classes)
+        for column in labels:
+            self._check_values(table[column])
+
+    def _check_task(self) -> None:
+        if self.task not in get_args(Task):
+            raise CohortError(f"task={self.task!r}: give one of {', '.join(get_args(Task))}, or nothing")
+        needed = {"binary": "two", "multiclass": "two or more", "multilabel": "one or more"}[self.task]
+        n = len(self.classes)
+        if n < (1 if self.task == "multilabel" else 2) or len(set(self.classes)) < n:
+            raise CohortError(f"classes are {self.classes}; there must be {needed}, all different")
+        if self.task != "multilabel" and (self.task == "binary") != (n == 2):
+            raise CohortError(f"task='{self.task}' does not fit {n} classes {self.classes}: two classes are binary")
+
+    def _check_values(self, column: pd.Series) -> None:
+        if self.task == "multilabel":
+            strange, allowed = column.notna() & ~column.isin([0, 1]), "0, 1 and NaN (not assessed)"
+        else:
+            strange, allowed = ~column.isin(self.classes), f"the classes {self.classes}"
         if strange.any():
             raise CohortError(
-                f"{int(strange.sum())} images have labels outside the classes {self.classes}: "
-                f"{sorted(set(table.loc[strange, 'label']))[:5]}"
+                f"{int(strange.sum())} images have values of '{column.name}' outside {allowed}: "
+                f"{list(map(str, column[strange].unique()[:5]))}, e.g. {column.index[strange][:3].tolist()}"
             )

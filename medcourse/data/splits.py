@@ -59,7 +59,8 @@ def split(
         val: likewise; drawn after the test set.
         by: table column that names who must not be on both sides; None splits image by image (which leaks whenever
             somebody has several images: for lessons and for comparison).
-        stratify: keep the share of every class alike in all parts.
+        stratify: keep the share of every class alike in all parts. In a multilabel cohort this means the share of images
+            that show each finding, and of images that show none; a finding not assessed counts as not shown.
         prevalence: share of the positive class in test and validation set, 0 < prevalence < 1 (binary cohorts). Test
             is drawn first, then validation; training keeps the rest.
         seed: the same seed and cohort give the same split.
@@ -132,7 +133,7 @@ def _draw(
     rng: np.random.Generator,
 ) -> None:
     """Mark the images of one part in ``part_of``."""
-    quantities = np.eye(len(cohort.classes))[cohort.targets] if stratify else np.ones((len(cohort), 1))
+    quantities = _quantities(cohort) if stratify else np.ones((len(cohort), 1))
     total = quantities.sum(0)
     if prevalence is None:
         need = np.round(share * total)
@@ -149,15 +150,23 @@ def _draw(
     np.add.at(counts, groups[part_of == 0], quantities[part_of == 0])
     if (need > counts.sum(0)).any():
         k = int(np.argmax(need - counts.sum(0)))
+        of = [*cohort.classes, "no finding"][k]
         raise SplitError(
-            f"the {name} set needs {int(need[k])} images of '{cohort.classes[k]}', but only {int(counts[:, k].sum())} "
-            f"are left; lower {name}= or change prevalence="
+            f"the {name} set needs {int(need[k])} images of '{of}', but only {int(counts[:, k].sum())} are left; lower {name}= or change prevalence="
         )
     chosen = _fill(counts, need, rng)
     taken = chosen[groups] & (part_of == 0)
     if not taken.any():
         raise SplitError(f"no group of {cohort.name} is small enough for a {name} set of {int(need.sum())} images")
     part_of[taken] = number
+
+
+def _quantities(cohort: Cohort) -> Counts:
+    """What each image counts for: its class; or (multilabel) each finding that it shows, else "no finding"."""
+    if cohort.task != "multilabel":
+        return np.eye(len(cohort.classes))[cohort.targets]
+    shown = (cohort.targets == 1).astype(float)
+    return np.column_stack([shown, ~shown.any(1)])
 
 
 def _fill(counts: Counts, need: Counts, rng: np.random.Generator) -> NDArray[np.bool_]:
