@@ -10,7 +10,6 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +23,9 @@ from medcourse.data.cohort import Cohort
 from medcourse.data.fetch import sha256
 from medcourse.errors import TrainingError
 from medcourse.training.augmentation import Augmentation
+from medcourse.training.batches import targets_of
+from medcourse.training.preconditions import Loss, checked, rows_of
+from medcourse.training.run import Progress
 
 Settings = dict[str, str | int | float]
 Saved = tuple[dict[str, Any], dict[str, Tensor]]  # the header's numbers and words, and the tensors
@@ -32,37 +34,6 @@ _NAME = re.compile(r"epoch-(\d{5})-([0-9a-f]{64})\.safetensors")
 _WRITING = ".writing.safetensors"
 _KEPT = 2  # the newest, and one to fall back on
 _SAMPLE = 64  # images that a training set is recognised by
-
-
-@dataclass
-class Progress:
-    """How far a run has come.
-
-    Attributes:
-        epoch: epochs that are done.
-        seconds: wall time of the run, earlier processes included.
-        records: the history, one row of numbers per epoch.
-        best_epoch, best_score, best_weights: the epoch with the highest (AUROC, -loss) on the validation set, its score
-            and its weights; 0, empty and empty without a validation set.
-    """
-
-    epoch: int = 0
-    seconds: float = 0.0
-    records: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_score: list[float] = field(default_factory=list)
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def add(self, record: dict[str, float], seconds: float, model: nn.Module) -> None:
-        """One more epoch; its weights are copied when they are the best so far."""
-        self.epoch += 1
-        self.seconds += seconds
-        self.records.append({"epoch": self.epoch, **record})
-        if "val_auroc" in record:
-            score = [record["val_auroc"], -record["val_loss"]]
-            if not self.best_epoch or score > self.best_score:
-                self.best_epoch, self.best_score = self.epoch, score
-                self.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
 
 
 class Checkpoint:
@@ -194,7 +165,7 @@ def describe(
     model: nn.Module,
     train: Cohort,
     val: Cohort | None,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Loss,
     augment: object,
     sampler: Any,
 ) -> Settings:
@@ -205,18 +176,21 @@ def describe(
     functions by their names.
     """
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
-    learning = [name for name, weight in model.named_parameters() if weight.requires_grad]
-    layers = _digest(repr(model), repr(shapes), repr(learning))
+    learns = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    layers = _digest(repr(model), repr(shapes), repr(learns))
     device = next(model.parameters()).device
     logits = torch.randn(len(train), len(train.classes), generator=torch.Generator().manual_seed(0)).to(device)
     return {
         "model": f"{type(model).__name__} of {sum(p.numel() for p in model.parameters())} weights ({layers})",
+        "task": train.task,
         "classes": ", ".join(train.classes),
         "training set": _describe_cohort(train),
         "validation set": "none" if val is None else _describe_cohort(val),
-        "loss": f"{_name(loss)} ({float(loss(logits, torch.from_numpy(train.targets).to(device))):.4g} on a probe)",
+        "loss": f"{_name(loss)} ({float(checked(loss)(logits, targets_of(train, device))):.4g} on a probe)",
         "augment": _name(augment),
-        "sampler": _name(sampler) if sampler is None else f"{type(sampler).__name__} ({_first_rows(sampler)})",
+        "sampler": _name(sampler)
+        if sampler is None
+        else f"{type(sampler).__name__} ({_first_rows(sampler, len(train))})",
     }
 
 
@@ -226,11 +200,11 @@ def _describe_cohort(cohort: Cohort) -> str:
     return f"{len(cohort)} images of {cohort.channels} x {cohort.size} x {cohort.size} ({digest})"
 
 
-def _first_rows(sampler: Any) -> str:
+def _first_rows(sampler: Any, n: int) -> str:
     if not hasattr(sampler, "set_epoch"):
         return "rows unknown"  # asking would change what it draws next
     sampler.set_epoch(1)
-    return _digest(repr([int(row) for row in sampler]))
+    return _digest(repr(rows_of(sampler, n)))
 
 
 def _name(thing: object) -> str:
