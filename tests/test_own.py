@@ -189,6 +189,8 @@ def not_only_classes(root: Path) -> None:
     (root / "ill" / ".DS_Store").write_bytes(b"x")
     (root / "ill" / "Thumbs.db").write_bytes(b"x")
     (root / ".cache").mkdir()
+    (root / "ill" / ".ipynb_checkpoints").mkdir()
+    Image.fromarray(picture()).save(root / "ill" / ".ipynb_checkpoints" / "p06_0-checkpoint.png")
 
 
 def stray_image(root: Path) -> None:
@@ -217,6 +219,8 @@ def splits_above(root: Path) -> None:
         (None, {"group": r"p0[0-3]_"}, "no group in 16 of 24"),
         (None, {"group": r"(p)(\d+)"}, "2 pairs of brackets"),
         (None, {"group": r"(p\d+"}, "no regular expression"),
+        (None, {"group": r"(p99)?_"}, "no group in 24 of 24"),
+        (None, {"group": lambda path: None if "p00" in path else 0}, "no group in 2 of 24"),
         (None, {"size": 0}, "whole number"),
         (None, {"size": 16.0}, "whole number"),
         (None, {"mode": "grey"}, "'auto', 'L' or 'RGB'"),

@@ -46,18 +46,18 @@ def folder_parts(
 ) -> Parts:
     """See ``Cohort.from_folder``."""
     root = _existing_folder(path)
-    folders = sorted(p for p in root.iterdir() if p.is_dir() and not _hidden(p))
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not _hidden(p.name))
     names = [p.name for p in folders]
     if names and set(map(str.lower, names)) <= _SPLITS:
         raise CohortError(f"{root} holds {names}, which are no classes; give one of these folders, or use from_table")
-    stray = _images_in(root.iterdir())
+    stray = _images_in(root, "*")
     if stray:
         raise CohortError(
             f"{len(stray)} images lie beside the class folders of {root}, e.g. {stray[0].name}; move them"
         )
     labels: dict[str, str] = {}
     for folder in folders:
-        found = _images_in(folder.rglob("*"))
+        found = _images_in(folder, "**/*")
         if not found:
             raise CohortError(f"the class folder {folder} holds no image; fill it or remove it")
         labels |= {file.relative_to(root).as_posix(): folder.name for file in found}
@@ -123,13 +123,14 @@ def _existing_folder(path: str | Path) -> Path:
     return root
 
 
-def _hidden(path: Path) -> bool:
-    return path.name.startswith((".", "__MACOSX"))
+def _hidden(name: str) -> bool:
+    """Also what lies in a hidden folder: notebooks leave copies in .ipynb_checkpoints."""
+    return name.startswith((".", "__MACOSX"))
 
 
-def _images_in(paths: Iterable[Path]) -> list[Path]:
+def _images_in(folder: Path, pattern: str) -> list[Path]:
     """Image files, sorted; by their ending, and DICOM files without one. Hidden files are left out."""
-    files = [p for p in paths if p.is_file() and not _hidden(p)]
+    files = [p for p in folder.glob(pattern) if p.is_file() and not any(map(_hidden, p.relative_to(folder).parts))]
     return sorted(p for p in files if p.suffix.lower() in _IMAGES or (not p.suffix and is_dicom(p)))
 
 
@@ -153,6 +154,7 @@ def _groups(names: list[str], group: Group) -> list[str]:
     """The group of every file (paths within the folder)."""
     if group is None:
         return names
+    found: list[str | None]
     if callable(group):
         found = [group(name) for name in names]
     else:
@@ -165,8 +167,8 @@ def _groups(names: list[str], group: Group) -> list[str]:
                 f"group={group!r} has {pattern.groups} pairs of brackets; keep one, write the others (?:...)"
             )
         matches = [pattern.search(name if "/" in group else name.rpartition("/")[2]) for name in names]
-        found = [m[pattern.groups] if m else "" for m in matches]
-    without = [name for name, value in zip(names, found, strict=True) if not value]
+        found = [m[pattern.groups] if m else None for m in matches]
+    without = [name for name, value in zip(names, found, strict=True) if pd.isna(value) or value == ""]
     if without:
         raise CohortError(
             f"group={group!r} finds no group in {len(without)} of {len(names)} file names, e.g. {', '.join(without[:3])}; "
