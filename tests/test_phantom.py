@@ -12,6 +12,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
 import medcourse as mc
+from medcourse.data import sources
+from medcourse.data.fetch import fetch
 from medcourse.data.manifest import read_manifest
 from medcourse.data.phantom.anatomy import draw_anatomy
 from medcourse.data.phantom.canvas import stream
@@ -285,13 +287,17 @@ def test_tables_are_drawn_only_when_told_to(cache, monkeypatch: pytest.MonkeyPat
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", [d.name for d in read_manifest().values() if d.phantom in STAND_INS])
 def test_stand_ins_have_the_columns_and_types_of_the_real_data(name: str):
-    real = mc.load(name, size=16, phantom=False, progress=False)
-    drawn = STAND_INS[read_manifest()[name].phantom]().table
-    assert list(drawn.columns) == list(real.table.columns)
+    dataset = read_manifest()[name]
+    real = sources.IMAGES[name](fetch(dataset, progress=False))
+    drawing = STAND_INS[dataset.phantom]()
+    drawn = drawing.table
+    assert list(drawn.columns) == list(real.columns)
     for column in drawn:
-        assert pd.api.types.is_numeric_dtype(drawn[column]) == pd.api.types.is_numeric_dtype(real.table[column]), column
-    if real.task != "multilabel":
-        assert set(drawn["label"]) == set(real.classes)
+        assert pd.api.types.is_numeric_dtype(drawn[column]) == pd.api.types.is_numeric_dtype(real[column]), column
+    if dataset.task != "multilabel":
+        assert set(drawn["label"]) == set(dataset.classes)
+    assert set(drawing.classes) == set(dataset.classes)
+    assert (drawing.mode, drawing.laterality) == (dataset.mode, dataset.laterality)
 
 
 @pytest.mark.realdata

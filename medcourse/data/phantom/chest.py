@@ -1,6 +1,6 @@
 """Which chest films there are: patients, diagnoses, sites and markers, and how strongly these go together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -109,9 +109,11 @@ def nih_films(patients: int, seed: int) -> Drawing:
     rng = stream(seed, 15)
     ill = some(patients, 0.5, rng)
     drawn = films(np.where(ill, "Pneumonia", ""), rng.geometric(0.68, patients), 0.2, 0.2, 0.08, 0.1, seed)
-    for row, p in enumerate(drawn.patient.tolist()):
-        beside = [name for name, part in _BESIDE_PNEUMONIA.items() if ill[p] and rng.random() < part]
-        drawn.findings[row] = (*drawn.findings[row], *beside)
+    beside = [
+        tuple(name for name, part in _BESIDE_PNEUMONIA.items() if rng.random() < part) if found else ()
+        for found in drawn.findings
+    ]
+    drawn = replace(drawn, findings=[(*a, *b) for a, b in zip(drawn.findings, beside, strict=True)])
     present = pd.DataFrame([{name: float(name in found) for name in NIH_FINDINGS} for found in drawn.findings])
     age = np.clip(rng.normal(44, 16, patients), 2, 92).astype(int)
     follow_up = pd.Series(drawn.patient).groupby(drawn.patient).cumcount()

@@ -88,11 +88,12 @@ def _findings(a: Anatomy, chest: Chest, findings: tuple[str, ...], size: int, rn
         else:
             new = _opacity(a, chest, name, size, rng)
         added = np.maximum(added, new)
-    return added
+    return np.where(added > 0.012, added, f32(0))  # a fringe that nobody could see does not count as finding
 
 
 def _opacity(a: Anatomy, chest: Chest, name: str, size: int, rng: np.random.Generator) -> Plane:
     most, radius, strength = OPACITIES[name]
+    pixel = 2 / size
     smooth = name in ("Nodule", "Mass")
     depth = np.full_like(chest.u, -1)
     for n in range(most if name == "Edema" else rng.integers(1, most + 1)):
@@ -100,7 +101,7 @@ def _opacity(a: Anatomy, chest: Chest, name: str, size: int, rng: np.random.Gene
         along, down = rng.uniform(0.38, 0.78), rng.uniform(-0.45, 0.85)
         x = chest.u - f32(sign * along * a.width * (0.75 if down < 0 else 1))
         y = chest.v - f32(-0.05 + down * (a.dome - 0.10))
-        r, stretch = radius * rng.uniform(0.8, 1.2), rng.uniform(0.75, 1.3)
+        r, stretch = max(radius * rng.uniform(0.8, 1.2), 1.2 * pixel), rng.uniform(0.75, 1.3)
         depth = np.maximum(depth, 1 - np.sqrt((x / (r * stretch)) ** 2 + (y * (stretch / r)) ** 2))
     if not smooth:
         depth = depth + 0.30 * clouds(size, rng, 6) + 0.20 * clouds(size, rng, 15)

@@ -13,7 +13,17 @@ from numpy.typing import NDArray
 from medcourse.data.phantom.canvas import Drawing, Plane, clouds, linked, plane, soft, some, stream
 
 f32 = np.float32
+Circles = list[tuple[float, float, float]]  # x, y, radius
 NUCLEUS = {40: 0.022, 100: 0.034, 200: 0.05, 400: 0.075}  # radius of a benign nucleus by magnification, in half images
+TUMOUR_TYPES = {
+    "benign": {"A": "adenosis", "F": "fibroadenoma", "PT": "phyllodes_tumor", "TA": "tubular_adenoma"},
+    "malignant": {
+        "DC": "ductal_carcinoma",
+        "LC": "lobular_carcinoma",
+        "MC": "mucinous_carcinoma",
+        "PC": "papillary_carcinoma",
+    },
+}
 _HAEMATOXYLIN = np.array([0.56, 0.72, 0.41])
 _EOSIN = np.array([0.22, 0.80, 0.56])
 
@@ -45,7 +55,7 @@ def tissue(
     bundles = (x * rng.normal() + y * rng.normal()) * (0.4 / unit) + 5 * clouds(size, rng, 5)
     eosin = 0.34 + 0.08 * np.sin(bundles) + 0.06 * np.sin(2.7 * bundles) + 0.09 * clouds(size, rng, 12)
     nuclei, lumen, cells = _layout(grade, unit, rng)
-    blue = _stamp(nuclei, size, rng)
+    blue = _stamp(nuclei, size)
     for cx, cy, radius in lumen:
         depth = radius - np.hypot(x - cx, y - cy) * (1 + 0.12 * clouds(size, rng, 5))
         empty = soft(depth, 0.6 * unit)
@@ -63,9 +73,6 @@ def tissue(
     return (np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8), (blue > 0.4).astype(np.uint8)
 
 
-Circles = list[tuple[float, float, float]]  # x, y, radius
-
-
 def _layout(grade: float, unit: float, rng: np.random.Generator) -> tuple[NDArray[np.float32], Circles, Circles]:
     """Nuclei (n x 6: x, y, radius, elongation, direction, depth of stain), lumens, and sheets of tumour."""
     spread = 0.10 + 0.28 * grade
@@ -79,7 +86,7 @@ def _layout(grade: float, unit: float, rng: np.random.Generator) -> tuple[NDArra
         long = np.exp(np.abs(rng.normal(0, 0.12 + 0.15 * grade, n))) * stretch
         parts.append(np.column_stack([x, y, radius, long, direction, rng.uniform(0.7, 1.0, n)]))
 
-    n = rng.poisson(0.16 / unit**2 * 0.12 + 3)  # spindle cells of the stroma
+    n = rng.poisson(0.02 / unit**2 + 3)  # spindle cells of the stroma
     add(rng.uniform(-1.05, 1.05, n), rng.uniform(-1.05, 1.05, n), 0.7, 2.0, rng.normal(rng.uniform(0, np.pi), 0.3, n))
     for cx, cy in rng.uniform(-0.8, 0.8, (rng.binomial(4, 0.15 + 0.75 * (1 - grade)), 2)):
         radius = unit * rng.uniform(4, 7) * (1 - 0.4 * grade)
@@ -101,7 +108,7 @@ def _layout(grade: float, unit: float, rng: np.random.Generator) -> tuple[NDArra
     return np.concatenate(parts).astype(np.float32), lumen, sheets
 
 
-def _stamp(nuclei: NDArray[np.float32], size: int, rng: np.random.Generator) -> Plane:
+def _stamp(nuclei: NDArray[np.float32], size: int) -> Plane:
     """Every nucleus as a soft ellipse in its own small window, all windows at once."""
     centre = (nuclei[:, :2] + 1) * (size / 2)
     radius = nuclei[:, 2] * (size / 2)
@@ -178,17 +185,6 @@ def _parasite(x: Plane, y: Plane, rng: np.random.Generator, pixel: float) -> Pla
         return strength * soft(0.6 * radius + pixel / 2 - r, 0.05 + pixel / 2)
     band = np.abs(np.cos(spin) * dx + np.sin(spin) * dy)
     return strength * 0.8 * soft(0.06 + pixel / 2 - band, 0.05) * soft(0.3 - r, 0.12)
-
-
-TUMOUR_TYPES = {
-    "benign": {"A": "adenosis", "F": "fibroadenoma", "PT": "phyllodes_tumor", "TA": "tubular_adenoma"},
-    "malignant": {
-        "DC": "ductal_carcinoma",
-        "LC": "lobular_carcinoma",
-        "MC": "mucinous_carcinoma",
-        "PC": "papillary_carcinoma",
-    },
-}
 
 
 def tissue_patches(
