@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from medcourse import errors as errors
     from medcourse.data.cohort import Cohort as Cohort
+    from medcourse.data.inspection import inspect as inspect
     from medcourse.data.leaks import find_leaks as find_leaks
     from medcourse.data.load import datasets as datasets
     from medcourse.data.load import load as load
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Cohort": "data.cohort",
+    "inspect": "data.inspection",
     "find_leaks": "data.leaks",
     "datasets": "data.load",
     "load": "data.load",

@@ -6,7 +6,6 @@ cache or none. Its key holds the source's hash, size, mode and the files in thei
 
 import hashlib
 import struct
-import tempfile
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,7 +18,7 @@ from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
 from medcourse.data.dicom import is_dicom, read_dicom, stretch
-from medcourse.data.fetch import cache_folder, publish
+from medcourse.data.fetch import cache_folder, publish, unfinished
 from medcourse.errors import CohortError
 
 THREADS = 4  # Pillow releases the interpreter while it decodes
@@ -64,9 +63,8 @@ def stack(
     order = hashlib.sha256("\n".join(files).encode()).hexdigest()[:8]
     folder = cache_folder() / "arrays" / f"{key}-{size}px-{mode}-{order}"
     if not folder.is_dir():
-        folder.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".decode-") as scratch:
-            made = Path(scratch) / "stack"
+        with unfinished(folder.parent) as scratch:
+            made = scratch / "stack"
             made.mkdir()
             channels = 3 if mode == "RGB" else 1
             _fill(made, (len(files), channels, size, size), draw, masks)

@@ -55,11 +55,11 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group") -> Leaks
     for name, part in sets.items():
         if by not in part.table.columns:
             raise CohortError(f"by='{by}': the set '{name}' has no such column; it has {list(part.table.columns)}")
-    pictures = {name: _pictures(part) for name, part in sets.items()}
+    hashes = {name: pictures(part) for name, part in sets.items()}
     groups, pairs = [], []
     for left, right in combinations(sets, 2):
         groups.append(_shared_groups(left, sets[left], right, sets[right], by))
-        pairs.append(_same_pictures(left, pictures[left], right, pictures[right]))
+        pairs.append(_same_pictures(left, hashes[left], right, hashes[right]))
     return Leaks(pd.concat(groups, ignore_index=True), pd.concat(pairs, ignore_index=True))
 
 
@@ -70,7 +70,8 @@ def _shared_groups(left: str, a: Cohort, right: str, b: Cohort, by: str) -> pd.D
     )
 
 
-def _pictures(part: Cohort) -> pd.DataFrame:
+def pictures(part: Cohort) -> pd.DataFrame:
+    """One row per image: hash (SHA-256 of its pixels) and id."""
     hashes = [hashlib.sha256(part.read([row]).tobytes()).hexdigest() for row in range(len(part))]
     return pd.DataFrame({"hash": hashes, "id": part.table.index.to_numpy()})
 

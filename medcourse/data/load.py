@@ -70,7 +70,7 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
     if phantom is True:
         return _draw(dataset, size)
     try:
-        folder = fetch(dataset, progress)
+        folders = [fetch(find_dataset(needed), progress) for needed in (name, *dataset.needs)]
     except SourceError as error:
         if phantom is False or dataset.phantom is None:
             raise
@@ -80,7 +80,7 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
             "results on them say nothing about patients."
         )
         return _draw(dataset, size)
-    return _decode(dataset, folder, size)
+    return _decode(dataset, folders, size)
 
 
 def load_table(name: str, progress: bool = True, phantom: bool = False) -> pd.DataFrame | dict[str, pd.DataFrame]:
@@ -104,8 +104,15 @@ def load_table(name: str, progress: bool = True, phantom: bool = False) -> pd.Da
     return sources.TABLES[name](fetch(dataset, progress))
 
 
-def _decode(dataset: Dataset, folder: Path, size: int) -> Cohort:
-    table = sources.IMAGES[dataset.name](folder)
+def weights_file(name: str, progress: bool = True) -> Path:
+    """The checked safetensors file of a data set of kind "weights"; raises as ``load_table``."""
+    dataset = find_dataset(name, kind="weights")
+    return next(fetch(dataset, progress).rglob("*.safetensors"))
+
+
+def _decode(dataset: Dataset, folders: list[Path], size: int) -> Cohort:
+    folder = folders[0]
+    table = sources.IMAGES[dataset.name](*folders)
     has_masks = "mask_path" in table
     paths = table["path"].tolist()
     mask_paths = table["mask_path"].tolist() if has_masks else []
@@ -116,7 +123,13 @@ def _decode(dataset: Dataset, folder: Path, size: int) -> Cohort:
 
     made = stack(folder.name, size, dataset.mode, paths, draw, has_masks)
     return Cohort(
-        made.images, table, dataset.classes, masks=made.masks, name=dataset.name, laterality=dataset.laterality
+        made.images,
+        table,
+        dataset.classes,
+        task=dataset.task,
+        masks=made.masks,
+        name=dataset.name,
+        laterality=dataset.laterality,
     )
 
 

@@ -7,7 +7,6 @@ name, size and modification time, so a changed file is decoded again and the sec
 import hashlib
 import re
 import sys
-import tempfile
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from numpy.typing import NDArray
 
 from medcourse.data.decode import THREADS, checked_size, read_with_size
 from medcourse.data.dicom import SUFFIXES, is_dicom, require_pydicom
-from medcourse.data.fetch import cache_folder, publish
+from medcourse.data.fetch import cache_folder, publish, unfinished
 from medcourse.errors import CohortError
 
 Mode = Literal["auto", "L", "RGB"]
@@ -189,9 +188,8 @@ def _decoded(
     paths = table["path"].tolist()
     folder = cache_folder() / "arrays" / f"own-{_key(root, paths)}-{size}px-{mode}"
     if not folder.is_dir():
-        folder.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".decode-") as scratch:
-            made = Path(scratch) / "stack"
+        with unfinished(folder.parent) as scratch:
+            made = scratch / "stack"
             made.mkdir()
             files = _fill(made, root, paths, size, mode, progress)
             _judge(files["problem"], on_error)
