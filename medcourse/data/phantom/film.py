@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcourse.data.phantom.anatomy import Anatomy, Chest, heart_depth, project
-from medcourse.data.phantom.canvas import Plane, clouds, plane, soft
+from medcourse.data.phantom.canvas import Plane, clouds, plane, soft, stream
 
 f32 = np.float32
 OPACITIES = {  # finding: number of blobs at most, radius in half images, share of the air that it takes at its middle
@@ -35,7 +35,7 @@ def draw_film(
     site: Site,
     marker: bool,
     size: int,
-    disease: np.random.Generator,
+    disease: tuple[int, ...],
     pose: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """One film.
@@ -46,7 +46,7 @@ def draw_film(
         site: the scanner.
         marker: whether the letter L stands in the upper corner at the image's right.
         size: height and width in pixels.
-        disease: random numbers of the findings.
+        disease: key of the findings' random numbers; each finding has its own, so it looks the same beside others.
         pose: random numbers of this film: position, exposure, collimation, noise.
 
     Returns:
@@ -76,10 +76,11 @@ def draw_film(
     return (grey * 255 + 0.5).astype(np.uint8)[None], (added > 0).astype(np.uint8)
 
 
-def _findings(a: Anatomy, chest: Chest, findings: tuple[str, ...], size: int, rng: np.random.Generator) -> Plane:
+def _findings(a: Anatomy, chest: Chest, findings: tuple[str, ...], size: int, disease: tuple[int, ...]) -> Plane:
     """What the findings add to the density: exactly 0 outside of them."""
     added = np.zeros_like(chest.u)
     for name in findings:
+        rng = stream(*disease, FINDINGS.index(name))
         if name == "Effusion":
             new = _effusion(a, chest, rng)
         elif name == "Cardiomegaly":
@@ -104,7 +105,8 @@ def _opacity(a: Anatomy, chest: Chest, name: str, size: int, rng: np.random.Gene
         r, stretch = max(radius * rng.uniform(0.8, 1.2), 1.2 * pixel), rng.uniform(0.75, 1.3)
         depth = np.maximum(depth, 1 - np.sqrt((x / (r * stretch)) ** 2 + (y * (stretch / r)) ** 2))
     if not smooth:
-        depth = depth + 0.30 * clouds(size, rng, 6) + 0.20 * clouds(size, rng, 15)
+        ragged = 0.30 * clouds(size, rng, 6) + 0.20 * clouds(size, rng, 15)
+        depth = depth + np.clip(ragged, -0.5, 0.5)  # so that no blob can vanish
     return strength * rng.uniform(0.5, 1.1) * soft(depth, 0.35 if smooth else 0.75) * chest.air
 
 

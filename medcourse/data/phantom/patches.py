@@ -15,15 +15,7 @@ from medcourse.data.phantom.canvas import Drawing, Plane, clouds, linked, plane,
 f32 = np.float32
 Circles = list[tuple[float, float, float]]  # x, y, radius
 NUCLEUS = {40: 0.022, 100: 0.034, 200: 0.05, 400: 0.075}  # radius of a benign nucleus by magnification, in half images
-TUMOUR_TYPES = {
-    "benign": {"A": "adenosis", "F": "fibroadenoma", "PT": "phyllodes_tumor", "TA": "tubular_adenoma"},
-    "malignant": {
-        "DC": "ductal_carcinoma",
-        "LC": "lobular_carcinoma",
-        "MC": "mucinous_carcinoma",
-        "PC": "papillary_carcinoma",
-    },
-}
+TUMOUR_TYPES = {"benign": ["A", "F", "PT", "TA"], "malignant": ["DC", "LC", "MC", "PC"]}
 _HAEMATOXYLIN = np.array([0.56, 0.72, 0.41])
 _EOSIN = np.array([0.22, 0.80, 0.56])
 
@@ -197,13 +189,14 @@ def tissue_patches(
     rows = []
     for patient in range(patients):
         label = "malignant" if malignant[patient] else "benign"
-        code = rng.choice(list(TUMOUR_TYPES[label]))
-        slide = f"14-{90000 + patient}"
+        tumour_type = rng.choice(TUMOUR_TYPES[label])
+        number = f"14-{90000 + patient}"
+        slide = f"{number}{rng.choice(['', 'AB', 'G'])}"
         for patch in range(patches_per_patient):
             magnification = list(NUCLEUS)[patch % len(NUCLEUS)]
-            image_id = f"SOB_{label[0].upper()}_{code}-{slide}-{magnification}-{patch + 1:03d}"
-            rows.append((image_id, label, slide, slide, TUMOUR_TYPES[label][code], magnification, ""))
-    columns = ["image_id", "label", "group", "patient", "tumour_type", "magnification", "path"]
+            image_id = f"SOB_{label[0].upper()}_{tumour_type}-{slide}-{magnification}-{patch + 1:03d}"
+            rows.append((image_id, "", label, number, slide, tumour_type, magnification))
+    columns = ["image_id", "path", "label", "group", "slide", "tumour_type", "magnification"]
     table = pd.DataFrame(rows, columns=columns).set_index("image_id")
     magnifications = table["magnification"].tolist()
 
@@ -224,11 +217,11 @@ def blood_cells(patients: int, cells_per_patient: int, infected: float, parasiti
     slide = [f"C{p + 1}P{p + 1}ThinF_IMG_PHANTOM_{n % 7}" for n, p in enumerate(patient.tolist())]
     table = pd.DataFrame(
         {
+            "path": "",
             "label": np.where(parasite, "Parasitized", "Uninfected"),
             "group": [f"C{p + 1}" for p in patient],
-            "split": np.where(rng.random(len(patient)) < 0.2, "valid", "train"),
             "slide_image": slide,
-            "path": "",
+            "split": np.where(rng.random(len(patient)) < 0.2, "valid", "train"),
         },
         index=pd.Index([f"{s}_cell_{n}" for n, s in enumerate(slide)], name="image_id"),
     )
