@@ -12,6 +12,8 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
 import medcourse as mc
+from medcourse.data import sources
+from medcourse.data.fetch import fetch
 from medcourse.data.manifest import read_manifest
 from medcourse.data.phantom.anatomy import draw_anatomy
 from medcourse.data.phantom.canvas import stream
@@ -30,7 +32,7 @@ SMALL = {
 
 def film(findings: tuple[str, ...] = (), marker: bool = False, necklace: bool = False, seed: int = 0, size: int = 64):
     anatomy = draw_anatomy(stream(seed, 1), woman=bool(seed % 2), necklace=necklace)
-    image, mask = draw_film(anatomy, findings, Site(), marker, size, stream(seed, 2), stream(seed, 3))
+    image, mask = draw_film(anatomy, findings, Site(), marker, size, (seed, 2), stream(seed, 3))
     return image[0].astype(int), mask.astype(bool)
 
 
@@ -50,13 +52,11 @@ def test_the_seed_decides_everything(kind: str):
 
 @pytest.mark.parametrize("kind", STAND_INS)
 def test_rows_are_the_same_in_any_order_and_from_several_threads(kind: str):
-    drawing = STAND_INS[kind]()
+    drawing, again = STAND_INS[kind](), STAND_INS[kind]()
     rows = np.random.default_rng(0).permutation(len(drawing.table))[:40].tolist()
     alone = [drawing.draw(row, 20) for row in rows]
     with ThreadPoolExecutor(4) as pool:
-        together = list(
-            pool.map(lambda row: STAND_INS[kind]().draw(row, 20) if row % 9 == 0 else drawing.draw(row, 20), rows[::-1])
-        )
+        together = list(pool.map(lambda row: again.draw(row, 20), rows[::-1]))
     for (image, mask), (image_again, mask_again) in zip(alone, together[::-1], strict=True):
         assert np.array_equal(image, image_again)
         assert np.array_equal(mask, mask_again)
@@ -68,9 +68,12 @@ def test_a_film_is_the_same_film_at_every_size():
 
 
 def test_two_thousand_films_take_less_than_ten_seconds_of_one_core():
-    start = time.process_time()
-    mc.phantom.chest(200, size=64)
-    assert time.process_time() - start < 1.0
+    seconds = []
+    for seed in range(3):  # the best of three: other programs slow the others down
+        start = time.process_time()
+        mc.phantom.chest(100, size=64, seed=seed)
+        seconds.append(time.process_time() - start)
+    assert min(seconds) < 10 * 100 / 2000
 
 
 # ---------------------------------------------------------------------------------------------- chest films
@@ -264,14 +267,30 @@ def test_nih_findings_are_drawn_where_they_are_present():
     findings = drawing.table[[f"y_{name}" for name in drawing.classes]]
     for row in range(len(drawing.table)):
         assert drawing.draw(row, 24)[1].any() == findings.iloc[row].any()
-    said = drawing.table["Finding Labels"].str.get_dummies().drop(columns="No Finding")
+    said = drawing.table["findings"].str.get_dummies().drop(columns="No Finding")
     assert (said.add_prefix("y_") == findings[[f"y_{name}" for name in said]]).all().all()
+
+
+def test_nih_boxes_lie_around_what_is_drawn():
+    drawing = nih_films(60, seed=0)
+    boxed = np.flatnonzero(drawing.table["boxes"].str.len() > 0)
+    assert len(boxed) > 20
+    for row in boxed:
+        inside = np.zeros((64, 64), bool)
+        for _, x, y, width, height in drawing.table["boxes"].iloc[row]:
+            assert 0 <= x < x + width <= 1024
+            assert 0 <= y < y + height <= 1024
+            inside[int(y / 16) : int((y + height) / 16), int(x / 16) : int((x + width) / 16)] = True
+        mask = drawing.draw(row, 64)[1] == 1
+        assert not (mask & ~inside).any()
+        assert sorted(box[0] for box in drawing.table["boxes"].iloc[row]) == drawing.table["findings"].iloc[row].split(
+            "|"
+        )
 
 
 def test_stand_ins_are_named_in_the_manifest():
     named = {d.phantom for d in read_manifest().values() if d.phantom}
-    assert named <= {*STAND_INS, "readers"}
-    assert {"chest", "skin", "readers"} <= named
+    assert named == {*STAND_INS, "readers"}
 
 
 def test_tables_are_drawn_only_when_told_to(cache, monkeypatch: pytest.MonkeyPatch):
@@ -283,15 +302,21 @@ def test_tables_are_drawn_only_when_told_to(cache, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.realdata
-@pytest.mark.parametrize("name", [d.name for d in read_manifest().values() if d.phantom in STAND_INS])
+@pytest.mark.parametrize(
+    "name", [d.name for d in read_manifest().values() if d.phantom in STAND_INS and any(s.mirror for s in d.sources)]
+)
 def test_stand_ins_have_the_columns_and_types_of_the_real_data(name: str):
-    real = mc.load(name, size=16, phantom=False, progress=False)
-    drawn = STAND_INS[read_manifest()[name].phantom]().table
-    assert list(drawn.columns) == list(real.table.columns)
+    dataset = read_manifest()[name]
+    real = sources.IMAGES[name](*(fetch(read_manifest()[part], progress=False) for part in (name, *dataset.needs)))
+    drawing = STAND_INS[dataset.phantom]()
+    drawn = drawing.table
+    assert list(drawn.columns) == list(real.columns)
     for column in drawn:
-        assert pd.api.types.is_numeric_dtype(drawn[column]) == pd.api.types.is_numeric_dtype(real.table[column]), column
-    if real.task != "multilabel":
-        assert set(drawn["label"]) == set(real.classes)
+        assert pd.api.types.is_numeric_dtype(drawn[column]) == pd.api.types.is_numeric_dtype(real[column]), column
+    if dataset.task != "multilabel":
+        assert set(drawn["label"]) == set(dataset.classes)
+    assert set(drawing.classes) == set(dataset.classes)
+    assert (drawing.mode, drawing.laterality) == (dataset.mode, dataset.laterality)
 
 
 @pytest.mark.realdata

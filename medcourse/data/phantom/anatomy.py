@@ -112,18 +112,17 @@ def project(a: Anatomy, u: Plane, v: Plane, pixel: float) -> Chest:
     hilum = np.exp(-110 * (side - 0.18) ** 2 - 45 * (v + 0.04 + 0.05 * left) ** 2)
     kept = np.maximum(np.maximum(0.80 * heart, 0.75 * knob), np.maximum(0.45 * hilum, 0.35 * aorta))
     air = 0.45 * field * np.sqrt(np.clip(1.15 - t * t, 0, 1)) * (1 - kept)
-    density = _soft_tissue(a, u, v, side, pixel) - air
+    density = _soft_tissue(a, v, side) - air
     density = density + 0.06 * heart + 0.12 * soft(v - dome, 0.2) * soft(wall + 0.06 - side, 0.12)
-    density = density - 0.10 * soft(
-        1 - ((u - 0.34) / 0.13) ** 2 - ((v - dome - 0.15) / 0.07) ** 2, 0.9
-    )  # stomach's air
+    stomach = 1 - ((u - 0.34) / 0.13) ** 2 - ((v - dome - 0.15) / 0.07) ** 2  # the air bubble in it
+    density = density - 0.10 * soft(stomach, 0.9)
     density = density + _vessels(a, side, v, left, pixel) * field
     density = density + _bones(a, v, side, t, wall, pixel)
     density = density - 0.10 * np.exp(-((u / 0.045) ** 2)) * soft(-0.28 - v, 0.08)  # trachea
     return Chest(u, v, density, air, dome)
 
 
-def _soft_tissue(a: Anatomy, u: Plane, v: Plane, side: Plane, pixel: float) -> Plane:
+def _soft_tissue(a: Anatomy, v: Plane, side: Plane) -> Plane:
     """The trunk with neck and shoulders, breasts, and what stands between the lungs."""
     shoulder = soft(v + 0.98, 0.42)  # the neck widens into the shoulders
     trunk = 0.24 + (a.width - 0.06 + 2 * a.fat + 0.30 * np.exp(-5 * (v + 0.35) ** 2)) * shoulder

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medcourse.errors import CohortError
 
-Plane = NDArray[np.floating]  # size x size; float32, though numpy's stubs lose that in arithmetic
+Plane = NDArray[np.floating]  # size x size; float32 on films, though numpy's stubs lose that in arithmetic
 
 
 def stream(*key: int) -> np.random.Generator:
