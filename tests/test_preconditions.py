@@ -1,5 +1,7 @@
 """Mistakes of the user: each is a TrainingError that says what was wrong, where, and what to do."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -53,8 +55,13 @@ def test_arguments(wrong, named):
         fit(**wrong)
 
 
-def test_numpys_numbers_are_numbers():
-    fit(epochs=np.int64(1), lr=np.float32(0.01), batch_size=np.int32(8))
+def test_numpys_numbers_are_numbers(tmp_path: Path):
+    fit(epochs=np.int64(1), lr=np.float32(0.01), batch_size=np.int32(8), seed=np.int64(1), checkpoint=tmp_path)
+
+
+def test_an_augmentation_that_gives_no_images():
+    with pytest.raises(TrainingError, match=r"training failed in epoch 1, batch 1 of 2 \(32 images\): TypeError: "):
+        fit(augment=lambda images: None)
 
 
 ONE_CLASS = TRAIN.subset(TRAIN.table["label"] == "ill")

@@ -55,8 +55,9 @@ class Trainer:
         seed: of order, augmentation and dropout. Same seed, same machine, same result.
         checkpoint: a folder of this run's own. After every epoch the whole state is written there, and ``fit`` goes on
             from it, also after a kill: weights, history (but for times) and predictions become those of an unbroken
-            run; a finished run is not trained again. Everything but ``epochs`` must stay as it was. A function or
-            sampler of your own must draw from torch's global generator, or have ``set_epoch``.
+            run; a finished run is not trained again. Everything but ``epochs`` must stay as it was. A function,
+            loss or sampler of your own must keep no state, and draw from torch's global generator (a sampler may have
+            ``set_epoch`` instead).
         progress: show a bar.
 
     Raises:
@@ -84,12 +85,10 @@ class Trainer:
         self.fabric = make_fabric(device, precision)
         self.model = model.to(memory_format=torch.channels_last)
         self.loss = loss
-        self.epochs = epochs
-        self.lr = lr
-        self.batch_size = batch_size
+        self.epochs, self.lr, self.batch_size = int(epochs), float(lr), int(batch_size)  # numpy's numbers are no JSON
         self.augment = Augmentation(augment) if isinstance(augment, str) else augment
         self.sampler = sampler
-        self.seed = seed
+        self.seed = int(seed)
         self.checkpoint = checkpoint
         self.progress = progress
         self._module = self.fabric.setup_module(self.model)
@@ -197,12 +196,12 @@ class Trainer:
         losses: list[Tensor] = []
         batches = list(cut(rows, max(1, self.batch_size // self.fabric.world_size)))
         for number, batch in enumerate(batches, start=1):
-            images, targets = data.read(batch)
-            if isinstance(self.augment, Augmentation):
-                images = self.augment(images, generator)
-            elif self.augment:
-                images = self.augment(images)
             with explained(f"training failed in epoch {epoch}, batch {number} of {len(batches)} ({len(batch)} images)"):
+                images, targets = data.read(batch)
+                if isinstance(self.augment, Augmentation):
+                    images = self.augment(images, generator)
+                elif self.augment:
+                    images = self.augment(images)
                 work = partial(self._gradients, optimizer, loss, images, targets)
                 losses.append(self._portion.fit(len(images), work))
                 optimizer.step()
