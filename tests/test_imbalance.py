@@ -5,6 +5,7 @@ import torch
 from medcourse.errors import TrainingError
 from medcourse.imbalance.samplers import BalancedSampler
 from medcourse.imbalance.weights import class_weights
+from tests.conftest import make_multilabel
 
 
 def test_balanced_weights_are_scikit_learns():
@@ -67,3 +68,9 @@ def test_a_wrong_sampler():
         BalancedSampler([1, 1, 1])
     with pytest.raises(TrainingError, match="2 labels, but 3 groups"):
         BalancedSampler([0, 1], ["a", "b", "c"])
+
+
+@pytest.mark.parametrize("ask", [class_weights, BalancedSampler])
+def test_multilabel_targets_are_refused_in_words(ask):
+    with pytest.raises(TrainingError, match=r"multilabel targets of 3 findings for 400 images.*relabel"):
+        ask(make_multilabel().targets)

@@ -3,7 +3,9 @@ import pandas as pd
 import pytest
 
 from medcourse.errors import EvaluationError
+from medcourse.evaluation.metrics import compare, evaluate
 from medcourse.evaluation.predictions import Predictions
+from medcourse.evaluation.thresholds import choose_threshold, confusion
 
 
 def small(**columns) -> pd.DataFrame:
@@ -128,3 +130,95 @@ def test_an_empty_table_and_classes_that_are_none():
     for classes in (("ill",), ("ill", "ill"), "ill"):
         with pytest.raises(EvaluationError, match="two or more names"):
             Predictions(small(), classes)
+
+
+# ---------------------------------------------------------------------- multilabel
+
+
+def findings(**columns) -> pd.DataFrame:
+    table = pd.DataFrame(
+        {
+            "y_edema": [1, 0, 1, 0],
+            "y_mass": [0, np.nan, 1, np.nan],
+            "p_edema": [0.9, 0.2, 0.6, 0.1],
+            "p_mass": [0.3, 0.8, 0.7, 0.5],
+            "group": ["g1", "g1", "g2", "g3"],
+            "age": [40, 41, 42, 43],
+        },
+        index=["a", "b", "c", "d"],
+    )
+    return table.assign(**columns)
+
+
+BOTH = ("edema", "mass")
+
+
+@pytest.mark.parametrize("task", [None, "multilabel"])
+def test_multilabel_is_inferred_or_stated(task):
+    pred = Predictions(findings(), BOTH, task=task)
+    assert pred.task == "multilabel"
+    assert not pred.binary
+    assert np.array_equal(pred.targets, [[1, 0], [0, np.nan], [1, 1], [0, np.nan]], equal_nan=True)
+    assert pred.probabilities.tolist() == [[0.9, 0.3], [0.2, 0.8], [0.6, 0.7], [0.1, 0.5]]
+    assert pred.called().tolist() == [[1, 0], [0, 1], [1, 1], [0, 1]]
+    assert repr(pred) == "Predictions: 4 images, 3 groups (edema 2 of 4, mass 1 of 2)"
+    assert "label" not in pred.table
+    assert pred.subset(pred.table["age"] > 41).task == "multilabel"
+    if task is None:
+        both = findings(label="edema", p_edema=0.4, p_mass=0.6)
+        assert Predictions(both, BOTH).task == "binary", "a label says that every image shows one class"
+
+
+def test_one_finding_is_binary_and_drops_what_was_not_assessed():
+    pred = Predictions(findings(), BOTH)
+    mass = pred.finding("mass")
+    assert mass.classes == ("no mass", "mass")
+    assert mass.positive == "mass"
+    assert mass.table.index.tolist() == ["a", "c"]
+    assert mass.targets.tolist() == [0, 1]
+    assert mass.scores.tolist() == [0.3, 0.7]
+    assert mass.groups.tolist() == ["g1", "g2"]
+    assert mass.table["age"].tolist() == [40, 42]
+    assert evaluate(mass, n_boot=50).loc["auroc", "value"] == 1.0
+    assert choose_threshold(mass) == 0.7
+    assert evaluate(pred.finding("edema"), n_boot=50).loc["sensitivity", "value"] == 1.0
+    assert Predictions(findings()[["y_edema", "p_edema"]], ("edema",)).finding("edema").targets.tolist() == [1, 0, 1, 0]
+
+
+def test_the_whole_is_refused_where_one_finding_is_meant():
+    pred = Predictions(findings(), BOTH)
+    for ask in (evaluate, choose_threshold, confusion, lambda p: compare(p, p), lambda p: p.scores):
+        with pytest.raises(EvaluationError, match=r"2 findings \(edema, mass\); .*pred\.finding\('edema'\)"):
+            ask(pred)
+
+
+def test_findings_that_are_none():
+    pred = Predictions(findings(y_mass=np.nan), BOTH)
+    with pytest.raises(EvaluationError, match="no image was assessed for 'mass'"):
+        pred.finding("mass")
+    with pytest.raises(EvaluationError, match="no finding 'hernia'; its findings are edema, mass"):
+        pred.finding("hernia")
+    with pytest.raises(EvaluationError, match="no finding 'ill'; it is binary"):
+        Predictions(small(), CLASSES).finding("ill")
+
+
+@pytest.mark.parametrize(
+    ("change", "task", "message"),
+    [
+        ({"y_mass": [0, 2, 1, 0]}, None, r"'y_mass' must be 1 .* 1 images have other values, e.g. b: 2"),
+        ({"y_mass": [0, "x", 1, 0]}, None, "b: x"),
+        ({"p_mass": [0.3, 1.4, 0.7, 0.5]}, None, "b: p_mass = 1.4"),
+        ({}, "binary", r"lacks the column\(s\) \['label'"),
+        ({}, "multiclass", "task='multiclass' does not fit the 2 classes"),
+        ({}, "ranking", "task='ranking' does not fit"),
+    ],
+)
+def test_tables_that_are_no_multilabel_predictions(change, task, message):
+    with pytest.raises(EvaluationError, match=message):
+        Predictions(findings(**change), BOTH, task=task)
+
+
+@pytest.mark.parametrize("missing", ["y_mass", "p_mass"])
+def test_a_findings_column_is_missing(missing):
+    with pytest.raises(EvaluationError, match=rf"lacks the column\(s\) \['{missing}'\]"):
+        Predictions(findings().drop(columns=missing), BOTH, task="multilabel")

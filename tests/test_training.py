@@ -8,7 +8,7 @@ from medcourse.errors import LateralityError, TrainingError
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import Batches, cut
 from medcourse.training.device import computes_in_bf16, make_fabric
-from medcourse.training.models import MODELS, Classifier, build_model, pixel_statistics
+from medcourse.training.models import Classifier, pixel_statistics
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort
 
@@ -34,67 +34,6 @@ def fit(train: Cohort, val: Cohort | None = None, seed: int = 0, **more):
     arguments = {"epochs": 3, "lr": 0.01, "progress": False, "device": "cpu"} | more
     trainer = Trainer(tiny(train), seed=seed, **arguments)
     return trainer, trainer.fit(train, val)
-
-
-# ---------------------------------------------------------------------- models
-
-
-@pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("channels", [1, 3])
-def test_models_take_any_channels_and_classes(name: str, channels: int):
-    cohort = make_cohort(6, classes=("a", "b", "c"), size=32, channels=channels)
-    model = build_model(name, cohort).eval()
-    assert model(torch.rand(2, channels, 32, 32)).shape == (2, 3)
-
-
-def test_the_seed_fixes_the_weights_and_leaves_the_global_state_alone():
-    cohort = make_cohort(6, size=16)
-    torch.manual_seed(5)
-    a = build_model("simple-cnn", cohort, seed=1)
-    after = torch.rand(1)
-    torch.manual_seed(5)
-    assert torch.equal(after, torch.rand(1))
-    b, c = build_model("simple-cnn", cohort, seed=1), build_model("simple-cnn", cohort, seed=2)
-    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
-    assert not all(torch.equal(p, q) for p, q in zip(a.parameters(), c.parameters(), strict=True))
-
-
-def test_normalisation_is_inside():
-    cohort = make_cohort(20, channels=3)
-    model = build_model("simple-cnn", cohort)
-    pixels = torch.from_numpy(np.asarray(cohort.images)).float() / 255
-    assert model.mean.flatten().tolist() == pytest.approx(pixels.mean((0, 2, 3)).tolist(), abs=1e-5)
-    assert model.std.flatten().tolist() == pytest.approx(pixels.transpose(0, 1).flatten(1).std(1).tolist(), abs=1e-5)
-
-
-@pytest.mark.parametrize(("train", "prefixes"), [("head", ("fc",)), ("last-block", ("layer4", "fc"))])
-def test_a_frozen_part_is_frozen(train: str, prefixes: tuple[str, ...]):
-    cohort = make_cohort(20, size=32)
-    model = build_model("resnet18", cohort, train=train)
-    before = {k: v.clone() for k, v in model.network.state_dict().items()}
-    Trainer(model, epochs=1, progress=False, device="cpu").fit(cohort)
-    changed = {k for k, v in model.network.state_dict().items() if not torch.equal(v, before[k])}
-    assert changed
-    assert all(name.startswith(prefixes) for name in changed), "batch statistics of frozen parts must not move either"
-
-
-@pytest.mark.parametrize(
-    ("arguments", "named"),
-    [
-        ({"name": "resnet19"}, "there are simple-cnn"),
-        ({"weights": "imagenet"}, "three channels"),
-        ({"weights": "jft"}, "weights="),
-        ({"train": "tail"}, "train="),
-    ],
-)
-def test_a_wrong_model(arguments, named):
-    with pytest.raises(TrainingError, match=named):
-        build_model(**({"name": "resnet18", "cohort": make_cohort(6, size=16)} | arguments))
-
-
-def test_images_too_small():
-    with pytest.raises(TrainingError, match="too small"):
-        build_model("simple-cnn", make_cohort(6, size=8))
 
 
 # ---------------------------------------------------------------------- augmentation

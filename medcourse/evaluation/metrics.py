@@ -170,6 +170,7 @@ def auroc(targets: ArrayLike, scores: ArrayLike) -> float:
 
 def _aligned(before: Predictions, after: Predictions) -> Predictions:
     """``after`` in the order of ``before``; EvaluationError unless images, labels and classes are the same."""
+    before.refuse_multilabel()
     if before.classes != after.classes:
         raise EvaluationError(f"before has the classes {before.classes}, after {after.classes}")
     for name, one, other in (("before", before, after), ("after", after, before)):

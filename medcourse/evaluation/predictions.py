@@ -1,13 +1,15 @@
 """Predictions: what a model said about each image, beside the reference standard, checked once and then trusted."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from medcourse.errors import EvaluationError
+
+Task = Literal["binary", "multiclass", "multilabel"]
 
 SUM_TOLERANCE = 1e-3  # half precision softmax sums to 1 within about 5e-4
 RANGE_TOLERANCE = 1e-6  # float32 softmax may exceed 1 by one rounding step
@@ -20,30 +22,39 @@ class Predictions:
         table: one row per image, index ``image_id`` (a column of that name becomes the index), with the columns
             ``label`` (class name, or its position 0..K-1), ``p_<class>`` for every class (probabilities in [0, 1]; of
             two classes only ``p_<classes[1]>`` is required), and, if known, ``group`` (patient or lesion; without it
-            every image is its own group). All other columns are kept. The table is copied, never changed.
-        classes: the K class names, K >= 2. With two, ``classes[1]`` is the positive one (the disease).
+            every image is its own group). Multilabel: ``y_<class>`` (1 present, 0 absent, NaN not assessed) in place of
+            ``label``. All other columns are kept. The table is copied, never changed.
+        classes: the K class names, K >= 2 (multilabel: K >= 1). With two that exclude each other, ``classes[1]`` is the
+            positive one (the disease).
+        task: "binary", "multiclass" or "multilabel" (findings that may occur together). When None: multilabel if the
+            table has ``y_<class>`` for every class and no ``label``, else by the number of classes.
 
     Attributes:
         table: DataFrame, index ``image_id``, ``label`` as names, ``group`` and ``p_<class>`` of all classes filled in.
         classes: tuple of class names.
-        targets: int64, N: position of the label in ``classes``.
+        task: as above.
+        targets: int64, N: position of the label in ``classes``. Multilabel: float64, N x K, NaN = not assessed.
         probabilities: float64, N x K, in [0, 1].
 
     Raises:
         EvaluationError: a column is missing, an id occurs twice, a label is unknown or empty, a probability is not
-            finite or outside [0, 1], a row does not sum to 1 (within 0.001), or there is no image at all.
+            finite or outside [0, 1], a row does not sum to 1 (within 0.001; not multilabel), or there is no image at
+            all.
     """
 
-    def __init__(self, table: pd.DataFrame, classes: Sequence[str]) -> None:
+    def __init__(self, table: pd.DataFrame, classes: Sequence[str], task: Task | None = None) -> None:
         self.classes = tuple(classes)
-        if isinstance(classes, str) or len(self.classes) < 2 or len(set(self.classes)) < len(self.classes):
-            raise EvaluationError(f"classes are {classes!r}; there must be two or more names, all different")
         table = _with_ids(table)
-        self.probabilities: NDArray[np.float64] = _probabilities(table, self.classes)
-        labels = _labels(table, self.classes)
-        self.targets: NDArray[np.int64] = pd.Index(self.classes).get_indexer(pd.Index(labels)).astype(np.int64)
-        added: dict[str, Any] = {"label": labels}
-        added |= {f"p_{name}": self.probabilities[:, k] for k, name in enumerate(self.classes)}
+        self.task: Task = task or _natural_task(table, self.classes)
+        self._check_classes(classes)
+        self.probabilities: NDArray[np.float64] = _probabilities(table, self.classes, self.task)
+        added: dict[str, Any] = {f"p_{name}": self.probabilities[:, k] for k, name in enumerate(self.classes)}
+        self.targets: NDArray[Any]
+        if self.task == "multilabel":
+            self.targets = _findings(table, self.classes)
+        else:
+            added["label"] = _labels(table, self.classes)
+            self.targets = pd.Index(self.classes).get_indexer(pd.Index(added["label"])).astype(np.int64)
         if "group" not in table.columns:
             added["group"] = table.index.to_numpy()
         elif (empty := table["group"].isna().to_numpy()).any():
@@ -55,16 +66,17 @@ class Predictions:
 
     @property
     def binary(self) -> bool:
-        """Are there exactly two classes?"""
-        return len(self.classes) == 2
+        """Are there exactly two classes, of which every image shows one?"""
+        return self.task == "binary"
 
     @property
     def positive(self) -> str:
         """The positive class, ``classes[1]``.
 
         Raises:
-            EvaluationError: more than two classes.
+            EvaluationError: more than two classes, or multilabel.
         """
+        self.refuse_multilabel()
         if not self.binary:
             raise EvaluationError(
                 f"there are {len(self.classes)} classes ({', '.join(map(str, self.classes))}), and none of them is the "
@@ -75,7 +87,7 @@ class Predictions:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """P(positive class), float64, N, in [0, 1]; EvaluationError for more than two classes."""
+        """P(positive class), float64, N, in [0, 1]; EvaluationError unless binary."""
         return self.probabilities[:, self.classes.index(self.positive)]
 
     @property
@@ -86,11 +98,45 @@ class Predictions:
     def called(self, threshold: float = 0.5) -> NDArray[np.int64]:
         """The class that each image is called, int64, N, as a position in ``classes``.
 
-        Two classes: positive at ``score >= threshold``. More: the most probable one, whatever the threshold.
+        Two classes: positive at ``score >= threshold``. More: the most probable one, whatever the threshold. Multilabel:
+        N x K, 1 where the finding's own probability is >= ``threshold``.
         """
+        if self.task == "multilabel":
+            return (self.probabilities >= threshold).astype(np.int64)
         if self.binary:
             return (self.scores >= threshold).astype(np.int64)
         return self.probabilities.argmax(axis=1).astype(np.int64)
+
+    def finding(self, name: str) -> "Predictions":
+        """One finding of multilabel predictions as binary ones, for ``mc.evaluate`` and ``mc.choose_threshold``.
+
+        Returns:
+            Predictions of the classes ``("no <name>", name)``, without the images that were not assessed for it; all
+            columns are kept.
+
+        Raises:
+            EvaluationError: not multilabel, no such finding, or no image was assessed for it.
+        """
+        if self.task != "multilabel" or name not in self.classes:
+            findings = (
+                f"its findings are {', '.join(self.classes)}" if self.task == "multilabel" else f"it is {self.task}"
+            )
+            raise EvaluationError(f"these predictions have no finding '{name}'; {findings}")
+        target = self.targets[:, self.classes.index(name)]
+        assessed = ~np.isnan(target)
+        if not assessed.any():
+            raise EvaluationError(f"no image was assessed for '{name}' (y_{name} is empty in all {len(self)})")
+        classes = (f"no {name}", name)
+        labels = np.array(classes, dtype=object)[target[assessed].astype(np.int64)]
+        return Predictions(self.table.loc[assessed].assign(label=labels), classes)
+
+    def refuse_multilabel(self) -> None:
+        """EvaluationError for multilabel predictions: what asks this looks at one finding at a time."""
+        if self.task == "multilabel":
+            raise EvaluationError(
+                f"these are multilabel predictions of {len(self.classes)} findings ({', '.join(self.classes)}); look at "
+                f"one finding at a time: pred.finding('{self.classes[0]}')"
+            )
 
     def subset(self, mask: ArrayLike) -> "Predictions":
         """The predictions of the images where ``mask`` (bool, N; a Series must have the table's index) is true.
@@ -108,15 +154,30 @@ class Predictions:
             )
         if not chosen.any():
             raise EvaluationError(f"the mask leaves none of the {len(self)} images")
-        return Predictions(self.table.loc[chosen], self.classes)
+        return Predictions(self.table.loc[chosen], self.classes, self.task)
 
     def __len__(self) -> int:
         return len(self.table)
 
     def __repr__(self) -> str:
-        counts = np.bincount(self.targets, minlength=len(self.classes))
+        if self.task == "multilabel":
+            present, assessed = (self.targets == 1).sum(0), (~np.isnan(self.targets)).sum(0)
+            counts = [f"{n} of {known}" for n, known in zip(present, assessed, strict=True)]
+        else:
+            counts = [str(n) for n in np.bincount(self.targets, minlength=len(self.classes))]
         shown = ", ".join(f"{name} {n}" for name, n in zip(self.classes, counts, strict=True))
         return f"Predictions: {len(self)} images, {self.table['group'].nunique()} groups ({shown})"
+
+    def _check_classes(self, given: Sequence[str]) -> None:
+        n, least = len(self.classes), 1 if self.task == "multilabel" else 2
+        if isinstance(given, str) or n < least or len(set(self.classes)) < n:
+            needed = "one or more names" if least == 1 else "two or more names"
+            raise EvaluationError(f"classes are {given!r}; there must be {needed}, all different")
+        if self.task not in get_args(Task) or (self.task != "multilabel" and (self.task == "binary") != (n == 2)):
+            raise EvaluationError(
+                f"task={self.task!r} does not fit the {n} classes {self.classes}: two that exclude each other are "
+                "'binary', more are 'multiclass', findings that may occur together are 'multilabel'"
+            )
 
 
 def _some(ids: ArrayLike) -> str:
@@ -138,10 +199,29 @@ def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
     return table
 
 
-def _probabilities(table: pd.DataFrame, classes: tuple[str, ...]) -> NDArray[np.float64]:
+def _natural_task(table: pd.DataFrame, classes: tuple[str, ...]) -> Task:
+    if "label" not in table.columns and all(f"y_{name}" in table.columns for name in classes):
+        return "multilabel"
+    return "binary" if len(classes) == 2 else "multiclass"
+
+
+def _findings(table: pd.DataFrame, classes: tuple[str, ...]) -> NDArray[np.float64]:
+    columns = [f"y_{name}" for name in classes]
+    for name in columns:
+        strange = table[name].notna() & ~table[name].isin([0, 1])
+        if strange.any():
+            raise EvaluationError(
+                f"'{name}' must be 1 (present), 0 (absent) or empty (not assessed); {int(strange.sum())} images have other "
+                f"values, e.g. {table.index[strange][0]}: {table[name][strange].iloc[0]}"
+            )
+    return table[columns].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _probabilities(table: pd.DataFrame, classes: tuple[str, ...], task: Task) -> NDArray[np.float64]:
     names = [f"p_{name}" for name in classes]
-    required = names[1:] if len(classes) == 2 else names
-    if missing := [name for name in ["label", *required] if name not in table.columns]:
+    labels = [f"y_{name}" for name in classes] if task == "multilabel" else ["label"]
+    required = names[1:] if task == "binary" else names
+    if missing := [name for name in [*labels, *required] if name not in table.columns]:
         raise EvaluationError(f"the table lacks the column(s) {missing}; it has {list(table.columns)}")
     present = [name for name in names if name in table.columns]
     try:
@@ -153,13 +233,13 @@ def _probabilities(table: pd.DataFrame, classes: tuple[str, ...]) -> NDArray[np.
         row, column = np.argwhere(wrong)[0]
         raise EvaluationError(
             f"probabilities must be finite and lie in [0, 1]; {int(wrong.any(axis=1).sum())} images have others, e.g. "
-            f"{table.index[row]}: {present[column]} = {values[row, column]}. Give softmax outputs, not logits"
+            f"{table.index[row]}: {present[column]} = {values[row, column]}. Give softmax or sigmoid outputs, not logits"
         )
     values = values.clip(0, 1)
     if values.shape[1] < len(names):  # two classes, the negative one left out
         return np.column_stack([1 - values[:, 0], values[:, 0]])
     off = np.abs(values.sum(axis=1) - 1)
-    if off.max() > SUM_TOLERANCE:
+    if task != "multilabel" and off.max() > SUM_TOLERANCE:
         raise EvaluationError(
             f"the probabilities of an image must sum to 1; in {int((off > SUM_TOLERANCE).sum())} images they do not, "
             f"e.g. {table.index[off.argmax()]}: {values[off.argmax()].sum():.4f}"

@@ -87,10 +87,11 @@ def confusion(pred: Predictions, threshold: float = 0.5) -> pd.DataFrame:
         DataFrame of int64, K x K, in class order; index ``reference`` (the reference standard), columns ``called``.
 
     Raises:
-        EvaluationError: a threshold that is no number.
+        EvaluationError: a threshold that is no number, or multilabel predictions.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
     refuse_synthetic(pred.table)
+    pred.refuse_multilabel()
     k = len(pred.classes)
     called = pred.called(checked_threshold(threshold))
     counts = np.bincount(pred.targets * k + called, minlength=k * k).reshape(k, k)

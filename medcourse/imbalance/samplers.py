@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from medcourse.errors import TrainingError
+from medcourse.imbalance.weights import refuse_findings
 
 
 class BalancedSampler:
@@ -20,11 +21,12 @@ class BalancedSampler:
         seed: with ``set_epoch`` it fixes every draw.
 
     Raises:
-        TrainingError: labels and groups of different lengths, or fewer than two classes.
+        TrainingError: labels and groups of different lengths, fewer than two classes, or multilabel targets.
     """
 
     def __init__(self, labels: ArrayLike, groups: ArrayLike | None = None, seed: int = 0) -> None:
         self._labels = np.asarray(labels)
+        refuse_findings("BalancedSampler", self._labels)
         if self._labels.ndim != 1 or len(np.unique(self._labels)) < 2:
             raise TrainingError(
                 f"a BalancedSampler needs one label per image and two or more classes; it was given labels of shape "

@@ -1,8 +1,9 @@
-"""Models: a small convolutional network, and torchvision's ResNets, for any number of channels and classes."""
+"""Models: a small network, and torchvision's ResNets, DenseNets and SqueezeNet, for any number of classes."""
 
 import itertools
 from collections.abc import Callable
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,8 +11,9 @@ from torch import Tensor, nn
 from torchvision import models as zoo
 
 from medcourse.data.cohort import Cohort
-from medcourse.errors import SourceError, TrainingError
+from medcourse.errors import TrainingError
 from medcourse.training.batches import cut
+from medcourse.training.weights import with_imagenet_weights
 
 Train = Literal["all", "head", "last-block"]
 
@@ -28,7 +30,7 @@ class Classifier(nn.Module):
 
     Args:
         network: N x C x H x W to N x classes.
-        mean, std: one value per channel, in [0, 1].
+        mean, std: one value per channel of the network, in [0, 1]. With three, grey images become three equal channels.
         trained: the parts that learn; all others are frozen. None: all learn.
     """
 
@@ -54,7 +56,7 @@ class Classifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, N x classes."""
-        return self.network((images - self.mean) / self.std)
+        return self.network((images - self.mean) / self.std)  # one channel broadcasts to the network's three
 
     def train(self, mode: bool = True) -> "Classifier":
         """As ``nn.Module.train``, but frozen parts stay in evaluation mode."""
@@ -97,19 +99,25 @@ def build_model(
     """A model with this cohort's channels and classes, ready for ``mc.Trainer``.
 
     Args:
-        name: "simple-cnn", "resnet18" or "resnet50" (He et al. 2016, as in torchvision).
+        name: "simple-cnn"; as in torchvision "resnet18", "resnet50" (He et al. 2016), "densenet121", "densenet201"
+            (Huang et al. 2017) and "squeezenet1_1" (Iandola et al. 2016; here without the ReLU behind its last
+            convolution, which would keep every logit from being negative and so every sigmoid at 0.5 or more). Images
+            of 16 pixels or more for simple-cnn, of 32 or more for the others.
         cohort: the training set: tells channels and classes, and (without weights) mean and standard deviation of the
             pixels. Do not pass a cohort that holds test images.
-        weights: None (random, from ``seed``) or "imagenet" (fetched by torchvision; three channels).
-        train: what learns: "all", "head" (the last linear layer) or "last-block" (the last stage and the head).
+        weights: None (random, from ``seed``) or "imagenet": fetched by torchvision, for squeezenet1_1 taken from the
+            mirror (``MEDCOURSE_MIRROR``). Grey images are then repeated to three equal channels inside the model.
+        train: what learns: "all", "head" (the last layer, in squeezenet1_1 a 1 x 1 convolution) or "last-block" (the
+            last stage and the head).
         seed: of the random weights; the global random state is left alone.
 
     Returns:
         A ``Classifier``: float images in [0, 1], N x C x H x W, to logits, N x classes.
 
     Raises:
-        TrainingError: unknown name, weights or train; images too small; ImageNet weights for grey images.
-        SourceError: the weights cannot be fetched.
+        TrainingError: unknown name, weights or train; images too small; no ImageNet weights for simple-cnn.
+        SourceError: the weights cannot be had.
+        IntegrityError: what came are not the weights expected.
     """
     if name not in MODELS:
         raise TrainingError(f"there is no model '{name}'; there are {', '.join(MODELS)}")
@@ -117,15 +125,17 @@ def build_model(
         raise TrainingError(f"weights={weights!r}: give None or 'imagenet'")
     if train not in ("all", "head", "last-block"):
         raise TrainingError(f"train={train!r}: give 'all', 'head' or 'last-block'")
-    if cohort.size < 16:
-        raise TrainingError(f"images of {cohort.size} pixels are too small for {name}; load them at 16 or more")
+    plan = MODELS[name]
+    if cohort.size < plan.smallest:
+        raise TrainingError(
+            f"images of {cohort.size} pixels are too small for {name}; load them at size={plan.smallest} or more"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network, last_block = MODELS[name](cohort.channels, len(cohort.classes), weights)
+        network = _network(name, cohort.channels, len(cohort.classes), weights)
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if weights else pixel_statistics(cohort)
-    head: nn.Module = network.get_submodule("fc")
-    trained = {"all": None, "head": [head], "last-block": [last_block, head]}[train]
-    return Classifier(network, mean, std, trained)
+    parts = {"all": None, "head": [plan.head], "last-block": [*plan.last_block, plan.head]}[train]
+    return Classifier(network, mean, std, None if parts is None else [network.get_submodule(part) for part in parts])
 
 
 def pixel_statistics(cohort: Cohort) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -141,35 +151,45 @@ def pixel_statistics(cohort: Cohort) -> tuple[tuple[float, ...], tuple[float, ..
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def _simple_cnn(channels: int, classes: int, weights: str | None) -> tuple[nn.Module, nn.Module]:
-    if weights:
-        raise TrainingError("there are no ImageNet weights for 'simple-cnn'; pass weights=None")
-    network = SimpleCNN(channels, classes)
-    return network, network.features[9]
+def _network(name: str, channels: int, classes: int, weights: str | None) -> nn.Module:
+    """The network with a new head and, without ImageNet weights, a first convolution for its number of channels."""
+    if name == "simple-cnn":
+        if weights:
+            raise TrainingError("there are no ImageNet weights for 'simple-cnn'; pass weights=None")
+        return SimpleCNN(channels, classes)
+    plan = MODELS[name]
+    network = with_imagenet_weights(plan.build) if weights else plan.build(weights=None)
+    first: Any = network.get_submodule(plan.first)
+    head: Any = network.get_submodule(plan.head)
+    if channels != 3 and not weights:
+        bias = first.bias is not None
+        new = nn.Conv2d(channels, first.out_channels, first.kernel_size, first.stride, first.padding, bias=bias)
+        nn.init.kaiming_normal_(new.weight, mode="fan_out", nonlinearity="relu")
+        network.set_submodule(plan.first, new)
+    if isinstance(head, nn.Linear):
+        network.set_submodule(plan.head, nn.Linear(head.in_features, classes))
+    else:
+        network.set_submodule(plan.head, nn.Conv2d(head.in_channels, classes, 1))
+        network.set_submodule("classifier.2", nn.Identity())  # the ReLU that would allow no negative logit
+    return network
 
 
-def _resnet(build: Callable[..., zoo.ResNet]) -> Callable[[int, int, str | None], tuple[nn.Module, nn.Module]]:
-    def make(channels: int, classes: int, weights: str | None) -> tuple[nn.Module, nn.Module]:
-        if weights and channels != 3:
-            raise TrainingError(f"ImageNet weights need three channels; these images have {channels}")
-        try:
-            network = build(weights="DEFAULT" if weights else None)
-        except OSError as error:
-            raise SourceError(
-                f"the ImageNet weights of {build.__name__} cannot be fetched ({error}). Use weights=None, or put the file "
-                "into torch's hub cache by hand"
-            ) from error
-        if channels != 3:
-            network.conv1 = nn.Conv2d(channels, 64, 7, stride=2, padding=3, bias=False)
-            nn.init.kaiming_normal_(network.conv1.weight, mode="fan_out", nonlinearity="relu")
-        network.fc = nn.Linear(network.fc.in_features, classes)
-        return network, network.layer4
+@dataclass(frozen=True)
+class _Plan:
+    """How torchvision builds a network, and the paths of its parts."""
 
-    return make
+    build: Callable[..., nn.Module]
+    first: str
+    head: str
+    last_block: tuple[str, ...]
+    smallest: int = 32  # the largest stride of torchvision's networks: one pixel is left at the end
 
 
-MODELS: dict[str, Callable[[int, int, str | None], tuple[nn.Module, nn.Module]]] = {
-    "simple-cnn": _simple_cnn,
-    "resnet18": _resnet(zoo.resnet18),
-    "resnet50": _resnet(zoo.resnet50),
+MODELS = {
+    "simple-cnn": _Plan(SimpleCNN, "features.0", "fc", ("features.9",), smallest=16),
+    "resnet18": _Plan(zoo.resnet18, "conv1", "fc", ("layer4",)),
+    "resnet50": _Plan(zoo.resnet50, "conv1", "fc", ("layer4",)),
+    "densenet121": _Plan(zoo.densenet121, "features.conv0", "classifier", ("features.denseblock4", "features.norm5")),
+    "densenet201": _Plan(zoo.densenet201, "features.conv0", "classifier", ("features.denseblock4", "features.norm5")),
+    "squeezenet1_1": _Plan(zoo.squeezenet1_1, "features.0", "classifier.1", ("features.12",)),
 }

@@ -48,23 +48,23 @@ def draw_anatomy(rng: np.random.Generator, woman: bool, necklace: bool) -> Anato
     return Anatomy(
         woman=woman,
         necklace=necklace,
-        width=near(0.71 - 0.03 * woman, 0.04),
-        apex=near(-0.73, 0.03),
-        dome=near(0.36, 0.05),
-        dome_drop=near(0.07, 0.02),
-        dome_rise=near(0.17, 0.025),
-        heart=near(0.455, 0.03),
+        width=near(0.71 - 0.03 * woman, 0.05),
+        apex=near(-0.72, 0.04),
+        dome=near(0.36, 0.065),
+        dome_drop=near(0.07, 0.022),
+        dome_rise=near(0.17, 0.035),
+        heart=near(0.47, 0.03),
         heart_tilt=near(0.35, 0.10),
-        knob=near(0.095, 0.015),
-        mediastinum=near(0.125, 0.015),
-        bend=near(0.0, 0.018),
-        rib_step=near(0.142, 0.009),
+        knob=near(0.095, 0.02),
+        mediastinum=near(0.125, 0.02),
+        bend=near(0.0, 0.025),
+        rib_step=near(0.142, 0.013),
         rib_phase=float(rng.uniform(0, 1)),
         rib_slope=near(0.25, 0.04),
         clavicle=near(-0.49, 0.025),
         clavicle_rise=near(0.10, 0.05),
         breast=near(0.32, 0.05),
-        fat=near(0.0, 0.035),
+        fat=near(0.0, 0.045),
     )
 
 
@@ -86,8 +86,8 @@ class Chest:
 def heart_depth(a: Anatomy, u: Plane, v: Plane, enlarged: float = 1.0) -> Plane:
     """1 at the heart's middle, 0 at its outline, negative outside. Enlarged, it grows to the patient's left."""
     half = a.width * a.heart * enlarged
-    x = (u - (half - a.mediastinum - 0.07)) / half
-    y = (v - (a.dome + a.dome_drop - 0.19)) / (0.27 * (0.5 + 0.5 * enlarged))
+    x = (u - (half - a.mediastinum - 0.055)) / half
+    y = (v - (a.dome + a.dome_drop - 0.21)) / (0.28 * (0.5 + 0.5 * enlarged))
     y = y - f32(a.heart_tilt) * x
     return 1 - x * x - y * y
 
@@ -112,18 +112,17 @@ def project(a: Anatomy, u: Plane, v: Plane, pixel: float) -> Chest:
     hilum = np.exp(-110 * (side - 0.18) ** 2 - 45 * (v + 0.04 + 0.05 * left) ** 2)
     kept = np.maximum(np.maximum(0.80 * heart, 0.75 * knob), np.maximum(0.45 * hilum, 0.35 * aorta))
     air = 0.45 * field * np.sqrt(np.clip(1.15 - t * t, 0, 1)) * (1 - kept)
-    density = _soft_tissue(a, u, v, side, pixel) - air
+    density = _soft_tissue(a, v, side) - air
     density = density + 0.06 * heart + 0.12 * soft(v - dome, 0.2) * soft(wall + 0.06 - side, 0.12)
-    density = density - 0.10 * soft(
-        1 - ((u - 0.34) / 0.13) ** 2 - ((v - dome - 0.15) / 0.07) ** 2, 0.9
-    )  # stomach's air
+    stomach = 1 - ((u - 0.34) / 0.13) ** 2 - ((v - dome - 0.15) / 0.07) ** 2  # the air bubble in it
+    density = density - 0.10 * soft(stomach, 0.9)
     density = density + _vessels(a, side, v, left, pixel) * field
     density = density + _bones(a, v, side, t, wall, pixel)
     density = density - 0.10 * np.exp(-((u / 0.045) ** 2)) * soft(-0.28 - v, 0.08)  # trachea
     return Chest(u, v, density, air, dome)
 
 
-def _soft_tissue(a: Anatomy, u: Plane, v: Plane, side: Plane, pixel: float) -> Plane:
+def _soft_tissue(a: Anatomy, v: Plane, side: Plane) -> Plane:
     """The trunk with neck and shoulders, breasts, and what stands between the lungs."""
     shoulder = soft(v + 0.98, 0.42)  # the neck widens into the shoulders
     trunk = 0.24 + (a.width - 0.06 + 2 * a.fat + 0.30 * np.exp(-5 * (v + 0.35) ** 2)) * shoulder

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from medcourse.errors import CohortError
 
-Plane = NDArray[np.floating]  # size x size; float32, though numpy's stubs lose that in arithmetic
+Plane = NDArray[np.floating]  # size x size; float32 on films, though numpy's stubs lose that in arithmetic
 
 
 def stream(*key: int) -> np.random.Generator:
@@ -32,26 +32,26 @@ class Drawing:
     laterality: bool = False
 
 
-def share(**given: float) -> None:
-    """Refuse shares outside 0 to 1.
+def share(most: float = 1, **given: float) -> None:
+    """Refuse what is no number from 0 to ``most``.
 
     Raises:
         CohortError: names the parameter.
     """
     for name, value in given.items():
-        if not 0 <= value <= 1:
-            raise CohortError(f"{name}={value!r}: give a share between 0 and 1")
+        if not isinstance(value, (int, float, np.integer, np.floating)) or not 0 <= value <= most:
+            raise CohortError(f"{name}={value!r}: give a number from 0 to {most}")
 
 
-def count(**given: int) -> None:
-    """Refuse counts that are no whole number of 1 or more.
+def count(least: int = 1, **given: int) -> None:
+    """Refuse what is no whole number of ``least`` or more.
 
     Raises:
         CohortError: names the parameter.
     """
     for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 1:
-            raise CohortError(f"{name}={value!r}: give a whole number of 1 or more")
+        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+            raise CohortError(f"{name}={value!r}: give a whole number of {least} or more")
 
 
 def some(n: int, part: float, rng: np.random.Generator) -> NDArray[np.bool_]:

@@ -1,6 +1,6 @@
 """Which chest films there are: patients, diagnoses, sites and markers, and how strongly these go together."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -46,8 +46,18 @@ class Films:
         anatomy = draw_anatomy(stream(self.seed, 11, patient), bool(self.woman[row]), bool(self.necklace[row]))
         b = self.brightness
         site = Site(b / 2, 1 - b) if self.site_b[row] else Site(-b / 2)
-        disease, pose = stream(self.seed, 12, patient), stream(self.seed, 13, row)
+        disease, pose = (self.seed, 12, patient), stream(self.seed, 13, row)
         return draw_film(anatomy, self.findings[row], site, bool(self.marker[row]), size, disease, pose)
+
+    def boxes(self, row: int) -> list[tuple[str, float, float, float, float]]:
+        """The box around each finding: name, x, y (upper left), width, height, in pixels of a film of 1024 x 1024."""
+        found = []
+        for name in self.findings[row]:
+            alone = replace(self, findings=[*self.findings[:row], (name,), *self.findings[row + 1 :]])
+            y, x = np.nonzero(alone.draw(row, 64)[1])
+            low_x, low_y = 16.0 * x.min(), 16.0 * y.min()
+            found.append((name, low_x, low_y, 16.0 * (x.max() + 1) - low_x, 16.0 * (y.max() + 1) - low_y))
+        return found
 
 
 def films(
@@ -109,22 +119,28 @@ def nih_films(patients: int, seed: int) -> Drawing:
     rng = stream(seed, 15)
     ill = some(patients, 0.5, rng)
     drawn = films(np.where(ill, "Pneumonia", ""), rng.geometric(0.68, patients), 0.2, 0.2, 0.08, 0.1, seed)
-    for row, p in enumerate(drawn.patient.tolist()):
-        beside = [name for name, part in _BESIDE_PNEUMONIA.items() if ill[p] and rng.random() < part]
-        drawn.findings[row] = (*drawn.findings[row], *beside)
-    present = pd.DataFrame([{name: float(name in found) for name in NIH_FINDINGS} for found in drawn.findings])
+    beside = [
+        tuple(name for name, part in _BESIDE_PNEUMONIA.items() if rng.random() < part) if found else ()
+        for found in drawn.findings
+    ]
+    drawn = replace(drawn, findings=[(*a, *b) for a, b in zip(drawn.findings, beside, strict=True)])
+    boxed = set([row for row, found in enumerate(drawn.findings) if found][:44])  # as few films as in the original
     age = np.clip(rng.normal(44, 16, patients), 2, 92).astype(int)
     follow_up = pd.Series(drawn.patient).groupby(drawn.patient).cumcount()
     table = pd.DataFrame(
         {
             "group": [f"{p:08d}" for p in drawn.patient],
-            **{f"y_{name}": present[name] for name in NIH_FINDINGS},
-            "PatientId": drawn.patient,
-            "FollowUp": follow_up,
-            "Age": age[drawn.patient],
-            "Gender": np.where(drawn.woman, "F", "M"),
-            "View": np.where(drawn.site_b, "PA", "AP"),
-            "Finding Labels": ["|".join(sorted(found)) or "No Finding" for found in drawn.findings],
+            "findings": ["|".join(sorted(found)) or "No Finding" for found in drawn.findings],
+            "follow_up": follow_up,
+            "age": age[drawn.patient],
+            "sex": np.where(drawn.woman, "F", "M"),
+            "view": np.where(drawn.site_b, "PA", "AP"),
+            "original_width": 1024,
+            "original_height": 1024,
+            "spacing_x": 0.4,
+            "spacing_y": 0.4,
+            **{f"y_{name}": [float(name in found) for found in drawn.findings] for name in NIH_FINDINGS},
+            "boxes": [drawn.boxes(row) if row in boxed else [] for row in range(len(drawn.patient))],
             "path": "",
         }
     )

@@ -69,8 +69,9 @@ def chest(
         CohortError: a parameter outside its range.
     """
     count(patients=patients, films_per_patient=films_per_patient)
+    count(least=0, seed=seed)
     share(prevalence=prevalence, site_link=site_link, marker_link=marker_link, necklace=necklace)
-    share(twice_brightness=2 * brightness)
+    share(most=0.5, brightness=brightness)
     drawing = chest_films(patients, films_per_patient, prevalence, site_link, marker_link, brightness, necklace, seed)
     return _cohort(drawing, size, "phantom chest films")
 
@@ -87,6 +88,7 @@ def skin(images: int = 1000, size: int = 64, *, seed: int = 0) -> Cohort:
         CohortError: a parameter outside its range.
     """
     count(images=images)
+    count(least=0, seed=seed)
     return _cohort(skin_photographs(images, seed), size, "phantom skin lesions")
 
 
@@ -118,6 +120,7 @@ def histology(
         CohortError: a parameter outside its range.
     """
     count(patients=patients, patches_per_patient=patches_per_patient)
+    count(least=0, seed=seed)
     share(prevalence=prevalence, stain_link=stain_link, stain=stain)
     drawing = tissue_patches(patients, patches_per_patient, prevalence, stain_link, stain, seed)
     return _cohort(drawing, size, "phantom tissue patches")
@@ -147,6 +150,7 @@ def cells(
         CohortError: a parameter outside its range.
     """
     count(patients=patients, cells_per_patient=cells_per_patient)
+    count(least=0, seed=seed)
     share(infected=infected, parasitized=parasitized)
     return _cohort(blood_cells(patients, cells_per_patient, infected, parasitized, seed), size, "phantom blood cells")
 
@@ -164,6 +168,7 @@ def readers(studies: int = 500, *, seed: int = 0) -> dict[str, pd.DataFrame]:
         CohortError: a parameter outside its range.
     """
     count(studies=studies)
+    count(least=0, seed=seed)
     return reader_tables(studies, seed)
 
 

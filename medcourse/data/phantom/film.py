@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from medcourse.data.phantom.anatomy import Anatomy, Chest, heart_depth, project
-from medcourse.data.phantom.canvas import Plane, clouds, plane, soft
+from medcourse.data.phantom.canvas import Plane, clouds, plane, soft, stream
 
 f32 = np.float32
 OPACITIES = {  # finding: number of blobs at most, radius in half images, share of the air that it takes at its middle
@@ -35,7 +35,7 @@ def draw_film(
     site: Site,
     marker: bool,
     size: int,
-    disease: np.random.Generator,
+    disease: tuple[int, ...],
     pose: np.random.Generator,
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """One film.
@@ -46,7 +46,7 @@ def draw_film(
         site: the scanner.
         marker: whether the letter L stands in the upper corner at the image's right.
         size: height and width in pixels.
-        disease: random numbers of the findings.
+        disease: key of the findings' random numbers; each finding has its own, so it looks the same beside others.
         pose: random numbers of this film: position, exposure, collimation, noise.
 
     Returns:
@@ -56,7 +56,7 @@ def draw_film(
     x, y = plane(size)
     pixel = 2 / size
     turn, shift_x, shift_y = pose.normal(0, 0.02), pose.normal(0, 0.025), pose.normal(0, 0.03)
-    zoom = f32(np.clip(pose.normal(0.98, 0.04), 0.9, 1.06))
+    zoom = f32(np.clip(pose.normal(0.98, 0.05), 0.88, 1.08))
     u = (x + f32(turn) * y) * zoom + f32(shift_x)
     v = (y - f32(turn) * x) * zoom + f32(shift_y)
     chest = project(anatomy, u, v, pixel)
@@ -64,7 +64,7 @@ def draw_film(
     density = chest.density + added
     if anatomy.necklace:
         density = density + _necklace(u, v, pixel)
-    exposure, gain = pose.normal(0, 0.045), pose.normal(0.98, 0.08)
+    exposure, gain = pose.normal(0, 0.035), pose.normal(0.96, 0.06)
     opening, letter = _collimation(x, y, pose, pixel), _letter(x, y, pose, pixel)
     grain = clouds(size, pose, 9)  # numbers that depend on the size come last, so that a film is one at every size
     grey = 1.04 * np.tanh(1.25 * np.maximum(density + 0.02 * grain, 0)) + 0.02
@@ -76,10 +76,11 @@ def draw_film(
     return (grey * 255 + 0.5).astype(np.uint8)[None], (added > 0).astype(np.uint8)
 
 
-def _findings(a: Anatomy, chest: Chest, findings: tuple[str, ...], size: int, rng: np.random.Generator) -> Plane:
+def _findings(a: Anatomy, chest: Chest, findings: tuple[str, ...], size: int, disease: tuple[int, ...]) -> Plane:
     """What the findings add to the density: exactly 0 outside of them."""
     added = np.zeros_like(chest.u)
     for name in findings:
+        rng = stream(*disease, FINDINGS.index(name))
         if name == "Effusion":
             new = _effusion(a, chest, rng)
         elif name == "Cardiomegaly":
@@ -88,11 +89,12 @@ def _findings(a: Anatomy, chest: Chest, findings: tuple[str, ...], size: int, rn
         else:
             new = _opacity(a, chest, name, size, rng)
         added = np.maximum(added, new)
-    return added
+    return np.where(added > 0.012, added, f32(0))  # a fringe that nobody could see does not count as finding
 
 
 def _opacity(a: Anatomy, chest: Chest, name: str, size: int, rng: np.random.Generator) -> Plane:
     most, radius, strength = OPACITIES[name]
+    pixel = 2 / size
     smooth = name in ("Nodule", "Mass")
     depth = np.full_like(chest.u, -1)
     for n in range(most if name == "Edema" else rng.integers(1, most + 1)):
@@ -100,16 +102,17 @@ def _opacity(a: Anatomy, chest: Chest, name: str, size: int, rng: np.random.Gene
         along, down = rng.uniform(0.38, 0.78), rng.uniform(-0.45, 0.85)
         x = chest.u - f32(sign * along * a.width * (0.75 if down < 0 else 1))
         y = chest.v - f32(-0.05 + down * (a.dome - 0.10))
-        r, stretch = radius * rng.uniform(0.8, 1.2), rng.uniform(0.75, 1.3)
+        r, stretch = max(radius * rng.uniform(0.8, 1.2), 1.2 * pixel), rng.uniform(0.75, 1.3)
         depth = np.maximum(depth, 1 - np.sqrt((x / (r * stretch)) ** 2 + (y * (stretch / r)) ** 2))
     if not smooth:
-        depth = depth + 0.30 * clouds(size, rng, 6) + 0.20 * clouds(size, rng, 15)
+        ragged = 0.30 * clouds(size, rng, 6) + 0.20 * clouds(size, rng, 15)
+        depth = depth + np.clip(ragged, -0.5, 0.5)  # so that no blob can vanish
     return strength * rng.uniform(0.5, 1.1) * soft(depth, 0.35 if smooth else 0.75) * chest.air
 
 
 def _effusion(a: Anatomy, chest: Chest, rng: np.random.Generator) -> Plane:
     """Fluid that fills the angle between diaphragm and wall and climbs along the wall."""
-    sign = rng.choice([-1, 1])
+    sign = float(rng.choice((-1.0, 1.0)))  # a numpy number would turn the plane to float64
     out = np.clip(chest.u * sign / a.width, 0, 1)
     level = a.dome + rng.uniform(-0.22, 0.06) - 0.30 * out**3
     return 0.92 * soft(chest.v - level, 0.10) * soft(out - 0.10, 0.1) * chest.air

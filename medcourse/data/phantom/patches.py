@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from medcourse.data.phantom.canvas import Drawing, Plane, clouds, linked, plane, soft, some, stream
 
 f32 = np.float32
+Circles = list[tuple[float, float, float]]  # x, y, radius
 NUCLEUS = {40: 0.022, 100: 0.034, 200: 0.05, 400: 0.075}  # radius of a benign nucleus by magnification, in half images
+TUMOUR_TYPES = {"benign": ["A", "F", "PT", "TA"], "malignant": ["DC", "LC", "MC", "PC"]}
 _HAEMATOXYLIN = np.array([0.56, 0.72, 0.41])
 _EOSIN = np.array([0.22, 0.80, 0.56])
 
@@ -45,7 +47,7 @@ def tissue(
     bundles = (x * rng.normal() + y * rng.normal()) * (0.4 / unit) + 5 * clouds(size, rng, 5)
     eosin = 0.34 + 0.08 * np.sin(bundles) + 0.06 * np.sin(2.7 * bundles) + 0.09 * clouds(size, rng, 12)
     nuclei, lumen, cells = _layout(grade, unit, rng)
-    blue = _stamp(nuclei, size, rng)
+    blue = _stamp(nuclei, size)
     for cx, cy, radius in lumen:
         depth = radius - np.hypot(x - cx, y - cy) * (1 + 0.12 * clouds(size, rng, 5))
         empty = soft(depth, 0.6 * unit)
@@ -63,9 +65,6 @@ def tissue(
     return (np.clip(light, 0, 1) * 255 + 0.5).astype(np.uint8), (blue > 0.4).astype(np.uint8)
 
 
-Circles = list[tuple[float, float, float]]  # x, y, radius
-
-
 def _layout(grade: float, unit: float, rng: np.random.Generator) -> tuple[NDArray[np.float32], Circles, Circles]:
     """Nuclei (n x 6: x, y, radius, elongation, direction, depth of stain), lumens, and sheets of tumour."""
     spread = 0.10 + 0.28 * grade
@@ -79,7 +78,7 @@ def _layout(grade: float, unit: float, rng: np.random.Generator) -> tuple[NDArra
         long = np.exp(np.abs(rng.normal(0, 0.12 + 0.15 * grade, n))) * stretch
         parts.append(np.column_stack([x, y, radius, long, direction, rng.uniform(0.7, 1.0, n)]))
 
-    n = rng.poisson(0.16 / unit**2 * 0.12 + 3)  # spindle cells of the stroma
+    n = rng.poisson(0.02 / unit**2 + 3)  # spindle cells of the stroma
     add(rng.uniform(-1.05, 1.05, n), rng.uniform(-1.05, 1.05, n), 0.7, 2.0, rng.normal(rng.uniform(0, np.pi), 0.3, n))
     for cx, cy in rng.uniform(-0.8, 0.8, (rng.binomial(4, 0.15 + 0.75 * (1 - grade)), 2)):
         radius = unit * rng.uniform(4, 7) * (1 - 0.4 * grade)
@@ -101,7 +100,7 @@ def _layout(grade: float, unit: float, rng: np.random.Generator) -> tuple[NDArra
     return np.concatenate(parts).astype(np.float32), lumen, sheets
 
 
-def _stamp(nuclei: NDArray[np.float32], size: int, rng: np.random.Generator) -> Plane:
+def _stamp(nuclei: NDArray[np.float32], size: int) -> Plane:
     """Every nucleus as a soft ellipse in its own small window, all windows at once."""
     centre = (nuclei[:, :2] + 1) * (size / 2)
     radius = nuclei[:, 2] * (size / 2)
@@ -180,17 +179,6 @@ def _parasite(x: Plane, y: Plane, rng: np.random.Generator, pixel: float) -> Pla
     return strength * 0.8 * soft(0.06 + pixel / 2 - band, 0.05) * soft(0.3 - r, 0.12)
 
 
-TUMOUR_TYPES = {
-    "benign": {"A": "adenosis", "F": "fibroadenoma", "PT": "phyllodes_tumor", "TA": "tubular_adenoma"},
-    "malignant": {
-        "DC": "ductal_carcinoma",
-        "LC": "lobular_carcinoma",
-        "MC": "mucinous_carcinoma",
-        "PC": "papillary_carcinoma",
-    },
-}
-
-
 def tissue_patches(
     patients: int, patches_per_patient: int, prevalence: float, stain_link: float, stain: float, seed: int
 ) -> Drawing:
@@ -201,13 +189,14 @@ def tissue_patches(
     rows = []
     for patient in range(patients):
         label = "malignant" if malignant[patient] else "benign"
-        code = rng.choice(list(TUMOUR_TYPES[label]))
-        slide = f"14-{90000 + patient}"
+        tumour_type = rng.choice(TUMOUR_TYPES[label])
+        number = f"14-{90000 + patient}"
+        slide = f"{number}{rng.choice(['', 'AB', 'G'])}"
         for patch in range(patches_per_patient):
             magnification = list(NUCLEUS)[patch % len(NUCLEUS)]
-            image_id = f"SOB_{label[0].upper()}_{code}-{slide}-{magnification}-{patch + 1:03d}"
-            rows.append((image_id, label, slide, slide, TUMOUR_TYPES[label][code], magnification, ""))
-    columns = ["image_id", "label", "group", "patient", "tumour_type", "magnification", "path"]
+            image_id = f"SOB_{label[0].upper()}_{tumour_type}-{slide}-{magnification}-{patch + 1:03d}"
+            rows.append((image_id, "", label, number, slide, tumour_type, magnification))
+    columns = ["image_id", "path", "label", "group", "slide", "tumour_type", "magnification"]
     table = pd.DataFrame(rows, columns=columns).set_index("image_id")
     magnifications = table["magnification"].tolist()
 
@@ -228,11 +217,11 @@ def blood_cells(patients: int, cells_per_patient: int, infected: float, parasiti
     slide = [f"C{p + 1}P{p + 1}ThinF_IMG_PHANTOM_{n % 7}" for n, p in enumerate(patient.tolist())]
     table = pd.DataFrame(
         {
+            "path": "",
             "label": np.where(parasite, "Parasitized", "Uninfected"),
             "group": [f"C{p + 1}" for p in patient],
-            "split": np.where(rng.random(len(patient)) < 0.2, "valid", "train"),
             "slide_image": slide,
-            "path": "",
+            "split": np.where(rng.random(len(patient)) < 0.2, "valid", "train"),
         },
         index=pd.Index([f"{s}_cell_{n}" for n, s in enumerate(slide)], name="image_id"),
     )

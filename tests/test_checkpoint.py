@@ -1,0 +1,322 @@
+"""A run that was broken off ends as if it had not been; everything that is no checkpoint of this run is refused."""
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from medcourse.data.cohort import Cohort
+from medcourse.errors import TrainingError
+from medcourse.imbalance.samplers import BalancedSampler
+from medcourse.training.checkpoint import Checkpoint
+from medcourse.training.models import build_model
+from medcourse.training.trainer import Run, Trainer
+from tests.conftest import make_cohort
+
+TRAIN, VAL = make_cohort(48, seed=1), make_cohort(24, seed=2)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class BrokenOffError(Exception):
+    pass
+
+
+class DiesAt(nn.CrossEntropyLoss):
+    """Breaks the run off at a call of the loss."""
+
+    def __init__(self, call: int) -> None:
+        super().__init__()
+        self.left = call
+
+    def forward(self, logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+        self.left -= 1
+        if self.left == 0:
+            raise BrokenOffError
+        return super().forward(logits, targets)
+
+
+def small(channels: int = 1, classes: tuple[str, ...] = ("healthy", "ill")) -> nn.Module:
+    """Convolutions (channels last), batch statistics and dropout."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(channels, 8, 3),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Dropout(0.3),
+            nn.Linear(8, len(classes)),
+        )
+
+
+def make(folder: Path | None, model: nn.Module | None = None, **more) -> Trainer:
+    arguments = {"epochs": 4, "lr": 0.02, "batch_size": 16, "augment": "skin", "device": "cpu", "progress": False}
+    return Trainer(model or small(), checkpoint=folder, **(arguments | more))
+
+
+def same(one: tuple[Trainer, Run], other: tuple[Trainer, Run]) -> None:
+    """Weights, history but for times, and predictions, to the last bit."""
+    for (name, a), b in zip(one[0].model.state_dict().items(), other[0].model.state_dict().values(), strict=True):
+        assert torch.equal(a, b), name
+    times = ["seconds", "images_per_second"]
+    assert one[1].history.drop(columns=times).equals(other[1].history.drop(columns=times))
+    assert one[1].best_epoch == other[1].best_epoch
+    assert np.array_equal(one[0].predict(VAL).probabilities, other[0].predict(VAL).probabilities)
+
+
+def ran(trainer: Trainer, val: Cohort | None = VAL) -> tuple[Trainer, Run]:
+    return trainer, trainer.fit(TRAIN, val)
+
+
+def sampler() -> BalancedSampler:
+    return BalancedSampler(TRAIN.targets, TRAIN.table["group"], seed=3)
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize("call", [3, 6, 9, 15])  # in epoch 1, 2, 2 or 3 (the probe of the loss, 3 batches, validation)
+def test_a_broken_run_goes_on_as_if_unbroken(tmp_path: Path, call: int, sampled: bool, capsys):
+    whole = ran(make(None, sampler=sampler() if sampled else None))
+    with pytest.raises(BrokenOffError):
+        ran(make(tmp_path, loss=DiesAt(call), sampler=sampler() if sampled else None))
+    resumed = ran(make(tmp_path, loss=DiesAt(-1), sampler=sampler() if sampled else None))
+    same(whole, resumed)
+    assert f"{(call - 2) // 4} of 4 epochs done, going on" in capsys.readouterr().out
+
+
+def test_the_same_trainer_goes_on_after_an_interrupt(tmp_path: Path):
+    trainer = make(tmp_path, loss=DiesAt(8))
+    with pytest.raises(BrokenOffError):
+        ran(trainer)
+    same(ran(make(None)), ran(trainer))
+
+
+def test_a_finished_run_returns_at_once(tmp_path: Path, capsys):
+    first = ran(make(tmp_path, loss=DiesAt(-1)))
+    again = ran(make(tmp_path, loss=DiesAt(3)))  # the probe, and one call to spare
+    same(first, again)
+    assert again[1].seconds == first[1].seconds
+    assert "finished, nothing is trained" in capsys.readouterr().out
+
+
+def test_epochs_may_grow_but_not_shrink(tmp_path: Path):
+    ran(make(tmp_path, epochs=2))
+    same(ran(make(None, epochs=5)), ran(make(tmp_path, epochs=5)))
+    with pytest.raises(TrainingError, match="already holds 5 epochs, more than epochs=3"):
+        ran(make(tmp_path, epochs=3))
+
+
+def test_without_validation(tmp_path: Path):
+    with pytest.raises(BrokenOffError):
+        ran(make(tmp_path, loss=DiesAt(6)), None)
+    same(ran(make(None), None), ran(make(tmp_path, loss=DiesAt(-1)), None))
+
+
+def test_what_lies_in_the_folder(tmp_path: Path):
+    ran(make(tmp_path / "a" / "run"))
+    names = sorted(path.name for path in (tmp_path / "a" / "run").iterdir())
+    assert [name[:12] for name in names] == ["epoch-00003-", "epoch-00004-"]
+    assert all(name.endswith(".safetensors") for name in names)
+
+
+def test_a_half_written_file_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Killed while the state of epoch 2 was being written."""
+    written = Checkpoint.save
+
+    def half(self, progress, *rest):
+        if progress.epoch < 2:
+            return written(self, progress, *rest)
+        newest = max(tmp_path.glob("epoch-*"))
+        (tmp_path / ".writing.safetensors").write_bytes(newest.read_bytes()[:-100])
+        raise BrokenOffError
+
+    monkeypatch.setattr(Checkpoint, "save", half)
+    with pytest.raises(BrokenOffError):
+        ran(make(tmp_path))
+    monkeypatch.undo()
+    same(ran(make(None)), ran(make(tmp_path)))
+    assert not (tmp_path / ".writing.safetensors").exists()
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
+def test_of_two_files_the_whole_one_is_used(tmp_path: Path, damage: str, capsys):
+    ran(make(tmp_path, epochs=3))
+    newest = max(tmp_path.glob("epoch-*"))
+    harm(newest, damage)
+    same(ran(make(None)), ran(make(tmp_path)))
+    said = capsys.readouterr().out
+    assert f"{newest.name} is damaged; going on from the one after epoch 2" in said
+
+
+def harm(path: Path, damage: str) -> None:
+    whole = path.read_bytes()
+    middle = len(whole) // 2
+    broken = {
+        "cut": whole[:middle],
+        "flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
+        "emptied": b"",
+    }
+    path.write_bytes(broken[damage])
+
+
+def test_when_every_file_is_damaged(tmp_path: Path):
+    ran(make(tmp_path, epochs=2))
+    for path in tmp_path.glob("epoch-*"):
+        harm(path, "cut")
+    with pytest.raises(TrainingError, match=r"every checkpoint in .* is damaged .*Delete the folder"):
+        ran(make(tmp_path))
+
+
+class Bomb:
+    def __reduce__(self):
+        return (os.mkdir, ("exploded",))
+
+
+@pytest.mark.parametrize("kind", ["pickle", "torch"])
+def test_a_pickle_is_never_opened(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "run"
+    ran(make(folder, epochs=2))
+    newest = max(folder.glob("epoch-*"))
+    if kind == "pickle":
+        newest.write_bytes(pickle.dumps(Bomb()))
+    else:
+        torch.save(Bomb(), newest)
+    with pytest.raises(TrainingError, match="is a pickle"):
+        ran(make(folder))
+    newest.unlink()
+    (folder / "model.pt").write_bytes(pickle.dumps(Bomb()))
+    with pytest.raises(TrainingError, match=r"holds model\.pt, which no run wrote"):
+        ran(make(folder))
+    assert not (tmp_path / "exploded").exists()
+
+
+def test_a_file_that_was_given_a_checkpoints_name(tmp_path: Path):
+    import hashlib
+
+    for content, message in ((b"weights", "is no safetensors file"), (None, "its header lacks")):
+        if content is None:
+            save_file({"a": torch.zeros(2)}, tmp_path / "x")
+            content = (tmp_path / "x").read_bytes()
+        folder = tmp_path / message
+        folder.mkdir()
+        (folder / f"epoch-00001-{hashlib.sha256(content).hexdigest()}.safetensors").write_bytes(content)
+        with pytest.raises(TrainingError, match=message):
+            ran(make(folder))
+
+
+def test_a_checkpoint_that_is_no_folder(tmp_path: Path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(TrainingError, match="give a folder"):
+        ran(make(tmp_path / "file"))
+
+
+@pytest.mark.parametrize(
+    ("changed", "named"),
+    [
+        ({"lr": 0.01}, "lr was 0.02, is 0.01"),
+        ({"batch_size": 8}, "batch size was 16, is 8"),
+        ({"seed": 1}, "seed was 0, is 1"),
+        ({"loss": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]))}, "loss was "),
+        ({"loss": nn.CrossEntropyLoss(label_smoothing=0.1)}, "loss was "),
+        ({"augment": None}, r"augment was Augmentation\('skin'.*, is none"),
+        ({"sampler": range(48)}, r"sampler was none, is range"),
+        ({"sampler": sampler()}, r"sampler was none, is BalancedSampler"),
+        ({"precision": "bf16"}, "precision was 32-true, is bf16-mixed"),
+        ({"model": nn.Sequential(nn.Flatten(), nn.Linear(256, 2))}, "model was Sequential of "),
+    ],
+)
+def test_another_run_is_refused(tmp_path: Path, changed: dict, named: str):
+    ran(make(tmp_path, epochs=1))
+    with pytest.raises(TrainingError, match=named):
+        ran(make(tmp_path, **changed))
+
+
+def test_a_part_that_is_frozen_now_is_another_model(tmp_path: Path):
+    ran(make(tmp_path, build_model("simple-cnn", TRAIN), epochs=1))
+    with pytest.raises(TrainingError, match="model was Classifier of"):
+        ran(make(tmp_path, build_model("simple-cnn", TRAIN, train="head"), epochs=1))
+
+
+def test_other_images_or_classes_are_refused(tmp_path: Path):
+    make(tmp_path, epochs=1).fit(TRAIN, VAL)
+    with pytest.raises(TrainingError, match=r"training set was 48 images .* is 48 images") as refusal:
+        make(tmp_path).fit(make_cohort(48, seed=9), VAL)
+    assert "validation" not in str(refusal.value)
+    with pytest.raises(TrainingError, match=r"validation set was 24 images .* is none"):
+        make(tmp_path).fit(TRAIN, None)
+    others = make_cohort(48, classes=("a", "b"), seed=1)
+    with pytest.raises(TrainingError, match="classes was healthy, ill, is a, b"):
+        make(tmp_path).fit(others, None)
+
+
+def test_what_cannot_be_written_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("medcourse.training.checkpoint.save_file", full)
+    with pytest.raises(TrainingError, match=r"cannot be written to .*No space left"):
+        ran(make(tmp_path))
+
+
+KILLS = """
+import json, os, random, signal, sys, threading, time
+from pathlib import Path
+import torch
+from tqdm import tqdm
+from tests.test_checkpoint import TRAIN, VAL, make, ran, sampler, same
+
+torch.set_num_threads(1)
+tqdm.set_lock(threading.RLock())  # its own lock is shared by forked processes: a killed one would keep it for ever
+folder, epochs = Path(sys.argv[1]), 24
+began = time.perf_counter()
+whole = ran(make(None, epochs=epochs, sampler=sampler()))
+per_epoch = (time.perf_counter() - began) / epochs
+chance = random.Random()
+killed, done, writing = 0, [], 0
+while killed < 20:
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        trainer = make(folder, epochs=epochs, sampler=sampler())
+        os.write(write, b"x")
+        trainer.fit(TRAIN, VAL)
+        os._exit(0)
+    os.close(write)
+    os.read(read, 1)
+    os.close(read)
+    time.sleep(chance.uniform(0, 4 * per_epoch))
+    os.kill(child, signal.SIGKILL)
+    killed += os.WIFSIGNALED(os.waitpid(child, 0)[1])
+    writing += (folder / ".writing.safetensors").exists()
+    done.append(max((int(path.name[6:11]) for path in folder.glob("epoch-*")), default=-1))
+resumed = ran(make(folder, epochs=epochs, sampler=sampler()))
+same(whole, resumed)
+print(json.dumps({"killed": killed, "done": done, "writing": writing}))
+"""
+
+
+@pytest.mark.slow
+def test_twenty_kills_leave_no_trace(tmp_path: Path):
+    """``kill -9`` at twenty random moments; the epochs that were done then are printed."""
+    done = subprocess.run(
+        [sys.executable, "-c", KILLS, str(tmp_path / "run")], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    print(done.stdout)
+    assert '"killed": 20' in done.stdout

@@ -1,0 +1,179 @@
+from collections.abc import Callable
+from pathlib import Path
+from urllib.error import URLError
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+from torchvision import models as zoo
+
+from medcourse.errors import IntegrityError, SourceError, TrainingError
+from medcourse.training.models import IMAGENET_MEAN, MODELS, build_model
+from medcourse.training.trainer import Trainer
+from medcourse.training.weights import load_all_but
+from tests.conftest import make_cohort
+
+LAST = {
+    "simple-cnn": (("features.9.",), ("fc.",)),
+    "resnet18": (("layer4.",), ("fc.",)),
+    "resnet50": (("layer4.",), ("fc.",)),
+    "densenet121": (("features.denseblock4.", "features.norm5."), ("classifier.",)),
+    "densenet201": (("features.denseblock4.", "features.norm5."), ("classifier.",)),
+    "squeezenet1_1": (("features.12.",), ("classifier.1.",)),
+}
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("channels", [1, 3])
+def test_models_take_any_channels_and_classes_from_their_smallest_size_on(name: str, channels: int):
+    size = MODELS[name].smallest
+    cohort = make_cohort(6, classes=("a", "b", "c"), size=size, channels=channels)
+    model = build_model(name, cohort)
+    assert model(torch.rand(2, channels, size, size)).shape == (2, 3)
+    with pytest.raises(TrainingError, match=f"{size - 1} pixels are too small for {name}; load them at size={size}"):
+        build_model(name, make_cohort(6, size=size - 1))
+
+
+def test_logits_take_both_signs():
+    """torchvision's SqueezeNet ends with a ReLU: no logit below 0, no sigmoid below 0.5."""
+    squeeze = build_model("squeezenet1_1", make_cohort(6, size=32))
+    with torch.no_grad():
+        squeeze.network.classifier[1].bias.fill_(-3.0)
+    assert squeeze(torch.rand(2, 1, 32, 32)).max() < 0
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("train", ["head", "last-block", "all"])
+def test_a_frozen_part_is_frozen(name: str, train: str):
+    cohort = make_cohort(4, size=32)
+    model = build_model(name, cohort, train=train)
+    before = {k: v.clone() for k, v in model.network.state_dict().items()}
+    Trainer(model, epochs=1, progress=False, device="cpu").fit(cohort)
+    changed = {k for k, v in model.network.state_dict().items() if not torch.equal(v, before[k])}
+    block, head = LAST[name]
+    assert any(k.startswith(head) for k in changed)
+    if train == "all":
+        assert any(not k.startswith(block + head) for k in changed)
+    else:
+        parts = head if train == "head" else block + head
+        assert all(any(k.startswith(part) for k in changed) for part in parts)
+        assert all(k.startswith(parts) for k in changed), "batch statistics of frozen parts must not move either"
+
+
+def test_the_seed_fixes_the_weights_and_leaves_the_global_state_alone():
+    cohort = make_cohort(6, size=32)
+    torch.manual_seed(5)
+    a = build_model("squeezenet1_1", cohort, seed=1)
+    after = torch.rand(1)
+    torch.manual_seed(5)
+    assert torch.equal(after, torch.rand(1))
+    b, c = build_model("squeezenet1_1", cohort, seed=1), build_model("squeezenet1_1", cohort, seed=2)
+    assert all(torch.equal(p, q) for p, q in zip(a.parameters(), b.parameters(), strict=True))
+    assert not all(torch.equal(p, q) for p, q in zip(a.parameters(), c.parameters(), strict=True))
+
+
+def test_normalisation_is_inside():
+    cohort = make_cohort(20, channels=3)
+    model = build_model("simple-cnn", cohort)
+    pixels = torch.from_numpy(np.asarray(cohort.images)).float() / 255
+    assert model.mean.flatten().tolist() == pytest.approx(pixels.mean((0, 2, 3)).tolist(), abs=1e-5)
+    assert model.std.flatten().tolist() == pytest.approx(pixels.transpose(0, 1).flatten(1).std(1).tolist(), abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"name": "resnet19"}, "there are simple-cnn"),
+        ({"name": "simple-cnn", "weights": "imagenet"}, "no ImageNet weights for 'simple-cnn'"),
+        ({"weights": "jft"}, "weights="),
+        ({"train": "tail"}, "train="),
+    ],
+)
+def test_a_wrong_model(arguments, named):
+    with pytest.raises(TrainingError, match=named):
+        build_model(**({"name": "resnet18", "cohort": make_cohort(6, size=32)} | arguments))
+
+
+# ---------------------------------------------------------------------- ImageNet weights
+
+
+@pytest.mark.realdata
+def test_squeezenets_features_come_from_the_mirror():
+    grey, colour = make_cohort(6, size=32), make_cohort(6, size=32, channels=3)
+    model = build_model("squeezenet1_1", grey, weights="imagenet", train="head").eval()
+    first = model.network.features[0].weight
+    assert first.shape == (64, 3, 3, 3)
+    assert not torch.equal(first, build_model("squeezenet1_1", colour).network.features[0].weight)
+    assert model.mean.flatten().tolist() == pytest.approx(IMAGENET_MEAN)
+    images = torch.rand(2, 1, 32, 32)
+    assert torch.equal(model(images), model(images.repeat(1, 3, 1, 1))), "grey becomes three equal channels"
+    run = Trainer(model, epochs=1, progress=False, device="cpu").fit(grey, grey)
+    assert np.isfinite(run.history["val_loss"]).all()
+
+
+@pytest.mark.parametrize("place", [None, "empty"])
+def test_without_the_mirror_squeezenet_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place):
+    monkeypatch.delenv("MEDCOURSE_MIRROR", raising=False)
+    if place:
+        monkeypatch.setenv("MEDCOURSE_MIRROR", str(tmp_path))
+    with pytest.raises(SourceError, match=r"squeezenet1_1 cannot be had: .*set MEDCOURSE_MIRROR .*or use weights=None"):
+        build_model("squeezenet1_1", make_cohort(6, size=32), weights="imagenet")
+
+
+def test_another_file_under_squeezenets_name_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MEDCOURSE_MIRROR", str(tmp_path))
+    (tmp_path / "squeezenet1_1-imagenet-features.safetensors").write_bytes(b"<html>")
+    with pytest.raises(IntegrityError, match="expected d3fe48a74168687f"):
+        build_model("squeezenet1_1", make_cohort(6, size=32), weights="imagenet")
+
+
+def test_a_file_must_hold_all_weights_but_those_named(tmp_path: Path):
+    two = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
+    left_out = {"1.weight", "1.bias"}
+    given = {name: torch.ones_like(value) for name, value in two.state_dict().items()}
+    first = {name: value for name, value in given.items() if name not in left_out}
+    save_file(first, tmp_path / "right")
+    load_all_but(two, tmp_path / "right", left_out)
+    assert torch.equal(two[0].weight, torch.ones(4, 3))
+    assert not torch.equal(two[1].weight, torch.ones(2, 4))
+    for name, wrong in {
+        "more": given,
+        "fewer": {"0.weight": first["0.weight"]},
+        "shape": first | {"0.bias": torch.ones(5)},
+    }.items():
+        save_file(wrong, tmp_path / name)
+        with pytest.raises(IntegrityError, match="differ"):
+            load_all_but(two, tmp_path / name, left_out)
+    assert load_file(tmp_path / "right").keys() == first.keys()
+
+
+def fails(error: Exception) -> Callable:
+    def fetch(*_: object, **__: object) -> None:
+        raise error
+
+    return fetch
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
+def test_torchvisions_weights(name: str, monkeypatch: pytest.MonkeyPatch):
+    """No network is asked: torch.hub's answer is ours, a whole set of weights, an error, or another hash."""
+    cohort = make_cohort(6, size=32, classes=("a", "b", "c"))
+    whole = {k: torch.full_like(v, 0.5) for k, v in getattr(zoo, name)(weights=None).state_dict().items()}
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", lambda *_, **__: dict(whole))
+    model = build_model(name, cohort, weights="imagenet")
+    assert model.network.get_submodule(MODELS[name].first).weight.unique().tolist() == [0.5]
+    assert model(torch.rand(2, 1, 32, 32)).shape == (2, 3)
+    for error, raised in ((URLError("no route"), SourceError), (RuntimeError("invalid hash value"), IntegrityError)):
+        monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fails(error))
+        with pytest.raises(raised, match=f"ImageNet weights of {name}"):
+            build_model(name, cohort, weights="imagenet")
