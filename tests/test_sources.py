@@ -1,7 +1,9 @@
 """The data sets of the manifest: tables from small trees in their layout, and (realdata) the counts of the packs."""
 
 import io
+import os
 import tarfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -196,3 +198,36 @@ def test_weights():
     weights = load_file(weights_file("squeezenet1_1-imagenet"))
     assert len(weights) == 50
     assert weights["features.0.weight"].shape == (64, 3, 3, 3)
+
+
+@pytest.mark.realdata
+def test_ham10000_in_the_layout_of_its_public_address(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    """The public repository's table has more columns and another order; its pictures are the pack's."""
+    pack = zipfile.ZipFile(Path(os.environ["MEDCOURSE_MIRROR"]) / "ham10000-200x150.zip")
+    table = pd.read_csv(pack.open("HAM10000_metadata.csv")).sample(frac=1, random_state=0)
+    dataset = find_dataset("ham10000")
+    public = dataset.sources[1]
+    inside = {new: old for old, new in public.paths.items()}
+    extended = "HAM10000_metadata_ext.csv"
+    with zipfile.ZipFile(tmp_path / "public.zip", "w") as made:
+        for name in pack.namelist():
+            if (folder := name.split("/")[0] + "/") in inside and not name.endswith("/"):
+                made.writestr(inside[folder] + name.removeprefix(folder), pack.read(name))
+        made.writestr(inside[extended], table.assign(top=1, bottom=2).to_csv())
+        made.writestr(inside["images/"].replace("data/images", "_original_data/images") + "ISIC_0.jpg", b"large")
+    monkeypatch.setenv("MEDCOURSE_MIRROR", str(tmp_path))
+    source = {"mirror": "public.zip", "paths": public.paths, "tree": public.tree}
+    changed = Dataset.model_validate(dataset.model_dump() | {"sources": [source]})
+    folder = fetch(changed)
+    read = sources.ham10000(folder)
+    assert list(read.columns) == list(mc.load("ham10000", size=16).table.columns)
+    assert read.loc["ISIC_0024306", ["group", "dx", "dx_type", "age"]].tolist() == [
+        "HAM_0000550",
+        "nv",
+        "follow_up",
+        45,
+    ]
+    wrong = table.assign(dx=table["dx"].replace({"mel": "nv"}))
+    (folder / extended).write_text(wrong.to_csv())
+    with pytest.raises(IntegrityError, match="is not the published table"):
+        sources.ham10000(folder)

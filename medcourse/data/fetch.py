@@ -197,13 +197,22 @@ def _download(url: str, target: Path, progress: bool) -> None:
     # On stdout: one line on stderr would break the stored outputs of a notebook.
     # pooch sets the total when the server has told it; until then a bar without one would not even be truthy.
     with tqdm(
-        total=1, file=sys.stdout, unit="B", unit_scale=True, leave=False, disable=not progress, desc=target.name
+        total=1,
+        file=sys.stdout,
+        unit="B",
+        unit_scale=True,
+        leave=False,
+        disable=not progress,
+        desc=target.name,
+        delay=1,
     ) as bar:
         try:
             pooch.HTTPDownloader(progressbar=bar, timeout=timeout)(url, str(target), None)
         except (requests.RequestException, OSError) as error:
             reason = str(error).splitlines()[0] if str(error) else "no reason given"
-            raise _UnreachableError(f"{url}: {type(error).__name__} ({reason[:160]})") from error
+            kind = type(error).__name__
+            lost = isinstance(error, requests.ConnectionError)  # its text is urllib3's own objects
+            raise _UnreachableError(f"{url}: {'no connection' if lost else f'{kind} ({reason[:160]})'}") from error
 
 
 def _unpack(archive: Path, folder: Path, source: Source, tree: Tree) -> None:
@@ -285,6 +294,8 @@ def _check_tree(folder: Path, tree: Tree) -> None:
         return
     digest = hashlib.sha256()
     for path in paths:
+        if path in tree.unhashed:
+            continue
         digest.update(f"{sha256(folder / path)}  {path}\n".encode())
     if digest.hexdigest() != tree.sha256:
         raise _RefusedError(f"files with the tree hash {digest.hexdigest()[:16]}..., expected {tree.sha256[:16]}...")

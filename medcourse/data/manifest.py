@@ -26,7 +26,8 @@ class Tree(_Strict):
     """The files that make up a data set, recognised by one hash over their paths and contents.
 
     Where nobody has published a hash and we could not fetch the files ourselves, ``counts`` says how many files match each
-    pattern instead; that finds a truncated or wrong archive, but not a changed picture.
+    pattern instead; that finds a truncated or wrong archive, but not a changed picture. ``unhashed`` files are counted but
+    not in the hash: a table of which a source has a copy with more columns, so that its contents are checked when read.
     """
 
     files: int = Field(gt=0)
@@ -34,6 +35,7 @@ class Tree(_Strict):
     exclude: list[str] = []
     sha256: Sha256 | None = None
     counts: dict[str, int] = {}
+    unhashed: list[str] = []
 
     @model_validator(mode="after")
     def _recognisable(self) -> "Tree":

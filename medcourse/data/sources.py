@@ -5,6 +5,7 @@ A table has the index ``image_id``, the columns ``label`` (or ``y_<finding>``) a
 the table is the same whichever source served the files.
 """
 
+import hashlib
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -13,6 +14,7 @@ import pandas as pd
 
 from medcourse.errors import IntegrityError
 
+_HAM10000_TABLE = "ca90618409cbea9f7a07a70a0a258c5e0e4041ff9cf1f1242742cd1bbe16d1c9"  # as CSV, by image_id
 _PNEUMONIA_FILM = re.compile(r"(?P<name_id>person\d+)_(?P<pathogen>bacteria|virus)_\d+")
 _NORMAL_FILM = re.compile(r"(?P<name_id>(?:NORMAL2-)?IM-\d+)-\d+")
 _CELL = r"^(?:Parasitized|Uninfected)?(?P<slide_image>(?P<patient>C\d+).*)_cell_\d+$"
@@ -69,8 +71,22 @@ def chest_xray_pneumonia(folder: Path) -> pd.DataFrame:
 
 
 def ham10000(folder: Path) -> pd.DataFrame:
-    """Columns label (dx), group (lesion_id), lesion_id, dx, dx_type, age (years), sex, localization, path, mask_path."""
-    table = pd.read_csv(folder / "HAM10000_metadata.csv").set_index("image_id").sort_index()
+    """Columns label (dx), group (lesion_id), lesion_id, dx, dx_type, age (years), sex, localization, path, mask_path.
+
+    The published table, or a copy with more columns: its seven columns must hold what the published ones do.
+    """
+    [file] = folder.glob("HAM10000_metadata*.csv")
+    columns = ["lesion_id", "image_id", "dx", "dx_type", "age", "sex", "localization"]
+    table = pd.read_csv(file)
+    if missing := [column for column in columns if column not in table]:
+        raise IntegrityError(f"{file} lacks the columns {missing}; remove {folder} and fetch it again")
+    table = table[columns].sort_values("image_id", ignore_index=True)
+    if (found := hashlib.sha256(table.to_csv(index=False).encode()).hexdigest()) != _HAM10000_TABLE:
+        raise IntegrityError(
+            f"{file} is not the published table (its columns have the hash {found[:16]}..., expected "
+            f"{_HAM10000_TABLE[:16]}...); remove {folder} and fetch it again"
+        )
+    table = table.set_index("image_id")
     table.insert(0, "label", table["dx"])
     table.insert(1, "group", table["lesion_id"])
     table["path"] = "images/" + table.index + ".jpg"
