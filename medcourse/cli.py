@@ -154,6 +154,54 @@ def demo(
 
 
 @app.command()
+def reproduce(
+    study: Annotated[str, typer.Argument(help="one-class-collapse")],
+    size: Annotated[int, typer.Option(help="Height and width of the images in pixels.")] = 64,
+    seeds: Annotated[int, typer.Option(help="Number of seeds, from 0.")] = 5,
+    epochs: Annotated[
+        int | None, typer.Option(help="Passes over the training set; the study's own when left out.")
+    ] = None,
+    arms: Annotated[
+        list[str] | None, typer.Option(help="An arm to run; may be given several times; all without.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda ...")] = "auto",
+    out: Annotated[Path, typer.Option(help="Folder for the results (CSV).")] = Path("benchmarks/results"),
+) -> None:
+    """Run a published result again, and print what came out; goes on where a killed run stopped."""
+    import torch
+
+    from medcourse.errors import EvaluationError
+    from medcourse.studies import find_study
+    from medcourse.studies.results import Results
+
+    plan = find_study(study)
+    if unknown := [arm for arm in arms or [] if arm not in plan.ARMS]:
+        raise EvaluationError(f"{study} has no arm {unknown}; it has {', '.join(plan.ARMS)}")
+    results = Results(out / f"{study}.csv")
+    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    for seed in range(seeds):
+        for arm in arms or plan.ARMS:
+            this = {
+                "study": study,
+                "arm": arm,
+                "seed": seed,
+                "size": size,
+                "epochs": epochs or plan.EPOCHS,
+                "device": where,
+            }
+            if results.has(this):
+                continue
+            began = time.perf_counter()
+            values = plan.run(arm, seed, size, epochs or plan.EPOCHS, where)
+            seconds = round(time.perf_counter() - began, 1)
+            results.add(this | {"torch": torch.__version__, "seconds": seconds}, values, "test")
+            typer.echo(
+                f"{arm}, seed {seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in values.items()) + f" ({seconds} s)"
+            )
+    typer.echo(plan.summary(results.table.query("size == @size")).to_string())
+
+
+@app.command()
 def lab(course: CourseFolder = Path("course")) -> None:
     """Open JupyterLab on the course."""
     os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={course.resolve()}"])

@@ -1,0 +1,24 @@
+"""Published results that we run again: one module each, found by name."""
+
+import difflib
+from importlib import import_module
+from types import ModuleType
+
+from medcourse.errors import EvaluationError
+
+STUDIES = {"one-class-collapse": "one_class_collapse"}
+
+
+def find_study(name: str) -> ModuleType:
+    """The module of a study: ``ARMS``, ``EPOCHS``, ``run(arm, seed, size, epochs, device)`` and ``summary(table)``.
+
+    Raises:
+        EvaluationError: there is no such study.
+    """
+    if name not in STUDIES:
+        near = difflib.get_close_matches(name, STUDIES, 1)
+        raise EvaluationError(
+            f"no study is called '{name}'; there are {', '.join(STUDIES)}"
+            + (f". Did you mean '{near[0]}'?" if near else "")
+        )
+    return import_module(f"medcourse.studies.{STUDIES[name]}")
