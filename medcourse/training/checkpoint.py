@@ -31,6 +31,7 @@ Settings = dict[str, str | int | float]
 Saved = tuple[dict[str, Any], dict[str, Tensor]]  # the header's numbers and words, and the tensors
 
 _NAME = re.compile(r"epoch-(\d{5})-([0-9a-f]{64})\.safetensors")
+_FORMAT = 1  # goes up when the names or meanings in a file change
 _WRITING = ".writing.safetensors"
 _KEPT = 2  # the newest, and one to fall back on
 _SAMPLE = 64  # images that a training set is recognised by
@@ -49,7 +50,8 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path, settings: Settings) -> None:
         self._folder = Path(folder)
-        self._settings = settings
+        self._settings = {"checkpoint format": _FORMAT, **settings}
+        self._damaged: list[Path] = []
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -84,6 +86,8 @@ class Checkpoint:
             _flush(writing)
             writing.rename(self._folder / f"epoch-{progress.epoch:05d}-{sha256(writing)}.safetensors")
             _flush(self._folder)
+            while self._damaged:
+                self._damaged.pop().unlink()
             for old in self._files()[_KEPT:]:
                 old.unlink()
         except (OSError, SafetensorError) as error:
@@ -98,19 +102,18 @@ class Checkpoint:
         Raises:
             TrainingError: every file is damaged, a file is a pickle, or the run was another one (named: what differs).
         """
-        damaged: list[str] = []
         for path in self._files():
-            name = _NAME.fullmatch(path.name)
-            if name is None or sha256(path) != name[2]:
+            if not path.stem.endswith(sha256(path)):
                 _refuse_pickle(path)
-                damaged.append(path.name)
+                self._damaged.append(path)
                 continue
-            if damaged:
-                say(f"checkpoint {', '.join(damaged)} is damaged; going on from the one after epoch {int(name[1])}")
+            if self._damaged:
+                say(f"checkpoint {self._damaged[0].name} is damaged; going on from {path.name[:11]}")
             return self._read(path)
-        if damaged:
+        if self._damaged:
             raise TrainingError(
-                f"every checkpoint in {self._folder} is damaged ({', '.join(damaged)}). Delete the folder to start anew."
+                f"every checkpoint in {self._folder} is damaged ({', '.join(path.name for path in self._damaged)}). Delete "
+                "the folder to start anew."
             )
         return None
 
@@ -188,9 +191,7 @@ def describe(
         "validation set": "none" if val is None else _describe_cohort(val),
         "loss": f"{_name(loss)} ({float(checked(loss)(logits, targets_of(train, device))):.4g} on a probe)",
         "augment": _name(augment),
-        "sampler": _name(sampler)
-        if sampler is None
-        else f"{type(sampler).__name__} ({_first_rows(sampler, len(train))})",
+        "sampler": _describe_sampler(sampler, len(train)),
     }
 
 
@@ -200,11 +201,11 @@ def _describe_cohort(cohort: Cohort) -> str:
     return f"{len(cohort)} images of {cohort.channels} x {cohort.size} x {cohort.size} ({digest})"
 
 
-def _first_rows(sampler: Any, n: int) -> str:
-    if not hasattr(sampler, "set_epoch"):
-        return "rows unknown"  # asking would change what it draws next
+def _describe_sampler(sampler: Any, n: int) -> str:
+    if sampler is None or not hasattr(sampler, "set_epoch"):
+        return _name(sampler)  # asking for its rows would change what it draws next
     sampler.set_epoch(1)
-    return _digest(repr(rows_of(sampler, n)))
+    return f"{_name(sampler)} ({_digest(repr(rows_of(sampler, n)))})"
 
 
 def _name(thing: object) -> str:
