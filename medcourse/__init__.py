@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from medcourse.training.models import build_model as build_model
     from medcourse.training.trainer import Trainer as Trainer
     from medcourse.viewing import plot as plot
+    from medcourse.viewing import widgets as widgets
 
     phantom = _phantom
 
@@ -55,7 +56,13 @@ _HOME = {
     "build_model": "training.models",
     "Trainer": "training.trainer",
 }
-_ROOMS = {"errors": "errors", "phantom": "data.phantom.cohorts", "plot": "viewing.plot", "checks": "teaching.checks"}
+_ROOMS = {
+    "errors": "errors",
+    "phantom": "data.phantom.cohorts",
+    "plot": "viewing.plot",
+    "widgets": "viewing.widgets",
+    "checks": "teaching.checks",
+}
 
 __all__ = ["__version__", *sorted(_HOME), *sorted(_ROOMS)]
 
