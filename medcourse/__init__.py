@@ -23,10 +23,13 @@ if TYPE_CHECKING:
     from medcourse.evaluation.predictions import Predictions as Predictions
     from medcourse.evaluation.thresholds import choose_threshold as choose_threshold
     from medcourse.evaluation.thresholds import confusion as confusion
+    from medcourse.imbalance.features import Features as Features
+    from medcourse.imbalance.features import encode as encode
     from medcourse.imbalance.losses import CostSensitiveLoss as CostSensitiveLoss
     from medcourse.imbalance.losses import FocalLoss as FocalLoss
     from medcourse.imbalance.losses import LogitAdjustedLoss as LogitAdjustedLoss
     from medcourse.imbalance.losses import WeightedBCELoss as WeightedBCELoss
+    from medcourse.imbalance.resampling import resample as resample
     from medcourse.imbalance.samplers import BalancedSampler as BalancedSampler
     from medcourse.imbalance.weights import class_weights as class_weights
     from medcourse.imbalance.weights import pos_neg_weights as pos_neg_weights
@@ -49,10 +52,13 @@ _HOME = {
     "Predictions": "evaluation.predictions",
     "choose_threshold": "evaluation.thresholds",
     "confusion": "evaluation.thresholds",
+    "Features": "imbalance.features",
+    "encode": "imbalance.features",
     "CostSensitiveLoss": "imbalance.losses",
     "FocalLoss": "imbalance.losses",
     "LogitAdjustedLoss": "imbalance.losses",
     "WeightedBCELoss": "imbalance.losses",
+    "resample": "imbalance.resampling",
     "BalancedSampler": "imbalance.samplers",
     "class_weights": "imbalance.weights",
     "pos_neg_weights": "imbalance.weights",
