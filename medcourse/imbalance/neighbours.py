@@ -8,6 +8,7 @@ imbalanced-learn finds on the float matrix (but for neighbours at exactly the sa
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from imblearn.over_sampling import SMOTE, BorderlineSMOTE
@@ -20,7 +21,7 @@ from medcourse.errors import TrainingError
 
 NEIGHBOURS = 5  # k of Chawla et al. 2002
 AROUND = 10  # m of Han et al. 2005: the neighbours that tell whether an image lies at the border
-CHUNK = 64 * 2**20  # bytes of one float chunk
+CHUNK = 64 * 2**20  # bytes of one chunk of floats; a few are held at once
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,23 @@ class Rows:
     """Rows of numbers that are made when asked for.
 
     Attributes:
-        read: row numbers (int64, n) to float64, n x ``width``.
+        read: row numbers (int64, n) to float32 or float64, n x ``width``.
         width: numbers per row.
     """
 
-    read: Callable[[NDArray[np.int64]], NDArray[np.float64]]
+    read: Callable[[NDArray[np.int64]], NDArray[Any]]
     width: int
 
     @property
     def at_once(self) -> int:
         """Rows in one chunk."""
-        return max(1, CHUNK // (8 * self.width))
+        return max(1, CHUNK // (4 * self.width))
 
 
 def pixels(cohort: Cohort) -> Rows:
     """All pixels of an image, in 0..255."""
     width = int(np.prod(cohort.images.shape[1:]))
-    return Rows(lambda rows: cohort.read(rows).reshape(len(rows), width).astype(np.float64), width)
+    return Rows(lambda rows: cohort.read(rows).reshape(len(rows), width).astype(np.float32), width)
 
 
 def rows_of(features: NDArray[np.float32]) -> Rows:
@@ -97,19 +98,20 @@ def interpolate(rows: Rows, targets: NDArray[np.int64], method: str, seed: int) 
     return new
 
 
-def mix(weights: csr_matrix, rows: Rows) -> Iterator[tuple[slice, NDArray[np.float64]]]:
-    """``weights @ rows`` in chunks: which new rows, and their numbers (float64, n x width)."""
-    for start in range(0, weights.shape[0], rows.at_once):
-        part = slice(start, min(start + rows.at_once, weights.shape[0]))
+def mix(weights: csr_matrix, rows: Rows) -> Iterator[tuple[slice, NDArray[Any]]]:
+    """``weights @ rows`` in chunks: which new rows, and their numbers (float32 for pixels, n x width)."""
+    step = max(1, rows.at_once // 3)  # two parents and the mixture
+    for start in range(0, weights.shape[0], step):
+        part = slice(start, min(start + step, weights.shape[0]))
         used = np.unique(weights[part].indices).astype(np.int64)
-        yield part, weights[part][:, used] @ rows.read(used)
+        yield part, weights[part][:, used].astype(np.float32) @ rows.read(used)
 
 
 class _Neighbours(NearestNeighbors):
     """The nearest rows by Euclidean distance, in the shape that imbalanced-learn asks for; rows are one-hot.
 
-    On pixels the squared distances are exact (sums of whole numbers below 2**53), so that every machine finds the same
-    neighbours. A row comes first among its own neighbours, also where another picture equals it.
+    On pixels the squared distances are exact (see ``_products``), so that every machine finds the same neighbours. A row
+    comes first among its own neighbours, also where another picture equals it.
     """
 
     def __init__(self, rows: Rows, n_neighbors: int) -> None:
@@ -126,7 +128,8 @@ class _Neighbours(NearestNeighbors):
 
     def kneighbors(self, one_hot: csr_matrix, return_distance: bool = False) -> NDArray[np.int64]:
         """Positions among the candidates, n x ``n_neighbors``, nearest first."""
-        queries, step = one_hot.indices.astype(np.int64), self.rows.at_once
+        queries = one_hot.indices.astype(np.int64)
+        step = max(1, min(self.rows.at_once, CHUNK // (8 * len(self.candidates_))))  # images, and their distances
         return np.concatenate([self._nearest(queries[at : at + step]) for at in range(0, len(queries), step)])
 
     def _nearest(self, queries: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -134,6 +137,15 @@ class _Neighbours(NearestNeighbors):
         squares = np.empty((len(queries), len(self.candidates_)))  # without the queries' own norms: the same order
         for at in range(0, len(self.candidates_), step):
             there = self.rows.read(self.candidates_[at : at + step])
-            squares[:, at : at + step] = np.einsum("ij,ij->i", there, there) - 2 * (here @ there.T)
+            squares[:, at : at + step] = np.einsum("ij,ij->i", there, there, dtype=np.float64)
+            squares[:, at : at + step] -= 2 * _products(here, there)
         squares[queries[:, None] == self.candidates_] = -np.inf
         return np.argsort(squares, axis=1, kind="stable")[:, : self.n_neighbors]
+
+
+def _products(here: NDArray[Any], there: NDArray[Any]) -> NDArray[np.float64]:
+    """``here @ there.T``, exact for pixels in float32: 256 products of at most 255**2 add up to less than 2**24."""
+    total = np.zeros((len(here), len(there)))
+    for at in range(0, here.shape[1], 256):
+        total += here[:, at : at + 256] @ there[:, at : at + 256].T
+    return total

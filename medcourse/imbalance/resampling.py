@@ -53,8 +53,8 @@ def resample(
 ) -> Cohort | Features:
     """A training set with as many images of every class.
 
-    The images of the cohort stay where they are (views); only new images take memory, as uint8. Pixels are never held as
-    floats beyond a chunk of 64 MB. Every row tells where it comes from: ``table["synthetic"]`` is True for rows made
+    The images of the cohort stay where they are (views); only new images take memory, as uint8. Pixels become
+    floats in chunks of 64 MB only. Every row tells where it comes from: ``table["synthetic"]`` is True for rows made
     here, with their ``parents`` (a tuple of image ids) and a group of their own; of their other columns only the label
     is known. ``mc.split`` and ``mc.evaluate`` refuse such rows, ``mc.find_leaks`` follows their parents.
 
