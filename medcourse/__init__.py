@@ -25,8 +25,16 @@ if TYPE_CHECKING:
     from medcourse.evaluation.predictions import Predictions as Predictions
     from medcourse.evaluation.thresholds import choose_threshold as choose_threshold
     from medcourse.evaluation.thresholds import confusion as confusion
+    from medcourse.imbalance.features import Features as Features
+    from medcourse.imbalance.features import encode as encode
+    from medcourse.imbalance.losses import CostSensitiveLoss as CostSensitiveLoss
+    from medcourse.imbalance.losses import FocalLoss as FocalLoss
+    from medcourse.imbalance.losses import LogitAdjustedLoss as LogitAdjustedLoss
+    from medcourse.imbalance.losses import WeightedBCELoss as WeightedBCELoss
+    from medcourse.imbalance.resampling import resample as resample
     from medcourse.imbalance.samplers import BalancedSampler as BalancedSampler
     from medcourse.imbalance.weights import class_weights as class_weights
+    from medcourse.imbalance.weights import pos_neg_weights as pos_neg_weights
     from medcourse.teaching import checks as checks
     from medcourse.training.augmentation import Augmentation as Augmentation
     from medcourse.training.models import build_model as build_model
@@ -50,8 +58,16 @@ _HOME = {
     "Predictions": "evaluation.predictions",
     "choose_threshold": "evaluation.thresholds",
     "confusion": "evaluation.thresholds",
+    "Features": "imbalance.features",
+    "encode": "imbalance.features",
+    "CostSensitiveLoss": "imbalance.losses",
+    "FocalLoss": "imbalance.losses",
+    "LogitAdjustedLoss": "imbalance.losses",
+    "WeightedBCELoss": "imbalance.losses",
+    "resample": "imbalance.resampling",
     "BalancedSampler": "imbalance.samplers",
     "class_weights": "imbalance.weights",
+    "pos_neg_weights": "imbalance.weights",
     "Augmentation": "training.augmentation",
     "build_model": "training.models",
     "Trainer": "training.trainer",

@@ -1,11 +1,15 @@
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
 
 from medcourse.errors import TrainingError
 from medcourse.imbalance.samplers import BalancedSampler
-from medcourse.imbalance.weights import class_weights
-from tests.conftest import make_multilabel
+from medcourse.imbalance.weights import class_weights, pos_neg_weights
+from medcourse.training.models import build_model
+from medcourse.training.trainer import Trainer
+from tests.conftest import make_cohort, make_multilabel
 
 
 def test_balanced_weights_are_scikit_learns():
@@ -74,3 +78,57 @@ def test_a_wrong_sampler():
 def test_multilabel_targets_are_refused_in_words(ask):
     with pytest.raises(TrainingError, match=r"multilabel targets of 3 findings for 400 images.*relabel"):
         ask(make_multilabel().targets)
+
+
+def test_by_group_alone_every_group_counts_alike():
+    groups = np.array(["big"] * 80 + ["small"] * 20)
+    rows = list(BalancedSampler(None, groups, seed=2))
+    assert len(rows) == 100
+    assert np.mean(groups[rows] == "big") == pytest.approx(0.5, abs=0.2)  # four standard errors
+
+
+def test_a_sampler_without_anything_to_balance():
+    with pytest.raises(TrainingError, match="given neither"):
+        BalancedSampler(None)
+    with pytest.raises(TrainingError, match="1 images have no group"):
+        BalancedSampler([0, 1, 1], ["a", "b", None])
+
+
+def test_several_processes_share_one_epoch():
+    cohort = make_cohort(50)
+    labels = np.array([0] * 40 + [1] * 10)
+    parts = []
+    for rank in range(3):
+        trainer = Trainer(build_model("simple-cnn", cohort), sampler=BalancedSampler(labels, seed=4), device="cpu")
+        trainer.fabric = SimpleNamespace(world_size=3, global_rank=rank)
+        parts.append([trainer._order(50, epoch, torch.Generator()) for epoch in (1, 2)])
+    alone = BalancedSampler(labels, seed=4)
+    for number, epoch in enumerate((1, 2)):
+        alone.set_epoch(epoch)
+        together = [row for step in zip(*(part[number] for part in parts), strict=True) for row in step]
+        assert together == list(alone)[:48]  # 50 draws, 16 for each process
+    assert parts[0][0] != parts[0][1]
+
+
+def test_one_weight_pair_per_finding():
+    w_p, w_n = pos_neg_weights([0, 0, 0, 0, 0, 0, 1, 1])
+    assert (float(w_p), float(w_n)) == (0.75, 0.25)
+    w_p, w_n = pos_neg_weights([[0, 1], [0, np.nan], [1, 0], [np.nan, np.nan], [0, 1]])
+    assert w_p.tolist() == pytest.approx([3 / 4, 1 / 3])
+    assert w_n.tolist() == pytest.approx([1 / 4, 2 / 3])
+    assert w_p.dtype == w_n.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("targets", "named"),
+    [
+        ([], "needs targets"),
+        (["a", "b"], "needs targets"),
+        ([0, 1, 2], "must be 1, 0 or NaN; there are also \\[2.0\\]"),
+        ([[0, 1], [0, 0]], "positives are \\[0, 1\\], negatives \\[2, 1\\]"),
+        ([[0, np.nan], [1, np.nan]], "positives are \\[1, 0\\]"),
+    ],
+)
+def test_targets_without_weight_pairs(targets, named):
+    with pytest.raises(TrainingError, match=named):
+        pos_neg_weights(targets)

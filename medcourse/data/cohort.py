@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from medcourse.data import own
-from medcourse.data.rows import ImageRows
+from medcourse.data.rows import ImageRows, ImageStack
 from medcourse.errors import CohortError
 
 Task = Literal["binary", "multiclass", "multilabel"]
@@ -42,12 +42,12 @@ class Cohort:
 
     def __init__(
         self,
-        images: NDArray[np.uint8],
+        images: ImageStack,
         table: pd.DataFrame,
         classes: Sequence[str],
         *,
         task: Task | None = None,
-        masks: NDArray[np.uint8] | None = None,
+        masks: ImageStack | None = None,
         name: str = "cohort",
         laterality: bool = False,
         is_phantom: bool = False,
@@ -301,9 +301,9 @@ class Cohort:
         part._targets = part._encode()
         return part
 
-    def _view(self, base: NDArray[np.uint8]) -> NDArray[np.uint8] | ImageRows:
+    def _view(self, base: ImageStack) -> NDArray[np.uint8] | ImageRows:
         whole = len(self._rows) == len(base) and np.array_equal(self._rows, np.arange(len(base)))
-        return base if whole else ImageRows(base, self._rows)
+        return base if whole and isinstance(base, np.ndarray) else ImageRows(base, self._rows)
 
     def _positions(self, ids: NDArray[Any]) -> NDArray[np.int64]:
         positions = self.table.index.get_indexer(pd.Index(ids))

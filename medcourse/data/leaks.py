@@ -12,6 +12,7 @@ from PIL import Image
 
 from medcourse.data.cohort import Cohort
 from medcourse.data.splits import Splits
+from medcourse.data.synthetic import parents_of
 from medcourse.errors import CohortError
 
 _SIDE = 32  # pixels of the small picture in which near duplicates are sought
@@ -25,7 +26,7 @@ class Leaks:
 
     Attributes:
         groups: one row per group that stands in two sets: left, right (names of the sets), group, n_left, n_right
-            (images of the group in each).
+            (images of the group in each, synthetic images made from it included).
         pairs: one row per pair of images with the same pixels in two sets: left, right, left_id, right_id, similarity (1
             for the same pixels, else the correlation that made them near duplicates).
     """
@@ -47,6 +48,9 @@ class Leaks:
 def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_duplicates: bool = False) -> Leaks:
     """Groups and identical pictures that two sets share.
 
+    A synthetic image (of ``mc.resample``; column ``parents``) counts for the groups of the images that it was made from,
+    not for its own. A parent that stands in none of the sets counts as a group of its own.
+
     Args:
         parts: sets by name, e.g. ``{"train": a, "test": b}``, or the result of ``mc.split``.
         by: table column that names the patient or lesion.
@@ -60,7 +64,7 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_dup
         (SHA-256 of the decoded image), whatever their file names; compare sets that were loaded at the same size.
 
     Raises:
-        CohortError: fewer than two sets, or a set without the column.
+        CohortError: fewer than two sets, a set without the column, or parents that cannot be read.
     """
     sets = dict(parts.items())
     if len(sets) < 2:
@@ -68,11 +72,12 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_dup
     for name, part in sets.items():
         if by not in part.table.columns:
             raise CohortError(f"by='{by}': the set '{name}' has no such column; it has {list(part.table.columns)}")
+    members = _members(sets, by)
     hashes = {name: pictures(part) for name, part in sets.items()}
     detail = _details(sets) if near_duplicates else {}
     groups, pairs = [], []
     for left, right in combinations(sets, 2):
-        groups.append(_shared_groups(left, sets[left], right, sets[right], by))
+        groups.append(_shared_groups(left, members[left], right, members[right]))
         same = _same_pictures(left, hashes[left], right, hashes[right])
         pairs.append(same)
         if near_duplicates:
@@ -84,8 +89,20 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_dup
     return Leaks(pd.concat(groups, ignore_index=True), pd.concat(pairs, ignore_index=True))
 
 
-def _shared_groups(left: str, a: Cohort, right: str, b: Cohort, by: str) -> pd.DataFrame:
-    n = pd.concat([a.table[by].value_counts(), b.table[by].value_counts()], axis=1, join="inner", sort=True)
+def _members(sets: Mapping[str, Cohort], by: str) -> dict[str, pd.Series]:
+    """The groups that each set's images belong to or were made from: one entry per image and group."""
+    parents = {name: parents_of(part.table) for name, part in sets.items()}
+    made = {name: ids.map(len) > 0 for name, ids in parents.items()}
+    own = {name: part.table.loc[~made[name], by].astype(object) for name, part in sets.items()}
+    group_of = {str(image): group for groups in own.values() for image, group in groups.items()}
+    return {
+        name: pd.concat([own[name], ids[made[name]].map(lambda ids: list({group_of.get(i, i) for i in ids})).explode()])
+        for name, ids in parents.items()
+    }
+
+
+def _shared_groups(left: str, a: pd.Series, right: str, b: pd.Series) -> pd.DataFrame:
+    n = pd.concat([a.value_counts(), b.value_counts()], axis=1, join="inner").sort_index(key=lambda i: i.astype(str))
     return pd.DataFrame(
         {"left": left, "right": right, "group": n.index, "n_left": n.iloc[:, 0].array, "n_right": n.iloc[:, 1].array}
     )

@@ -1,4 +1,4 @@
-"""Some rows of a memory-mapped stack, read only when asked for."""
+"""Some rows of a memory-mapped stack, or two stacks one behind the other, read only when asked for."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +14,7 @@ class ImageRows:
     integer, a slice, integers or booleans (which reads those rows), iteration, and ``np.asarray`` (which reads all).
     """
 
-    def __init__(self, base: NDArray[np.uint8], rows: NDArray[np.int64]) -> None:
+    def __init__(self, base: "ImageStack", rows: NDArray[np.int64]) -> None:
         self._base = base
         self._rows = rows
 
@@ -48,3 +48,34 @@ class ImageRows:
 
     def __repr__(self) -> str:
         return f"ImageRows(shape={self.shape}, dtype={self.dtype})"
+
+
+class Joined:
+    """Two stacks of equal images, one behind the other, without a copy of either: old images and new ones.
+
+    Has ``len``, ``shape``, ``dtype``, ``ndim`` and indexing with an integer or integers (0 or more), which reads those
+    rows; a ``Cohort`` shows it as ``ImageRows``.
+    """
+
+    def __init__(self, first: "ImageStack", second: "ImageStack") -> None:
+        self._first = first
+        self._second = second
+        self.shape: tuple[int, ...] = (len(first) + len(second), *first.shape[1:])
+        self.dtype: np.dtype[np.uint8] = first.dtype
+        self.ndim: int = first.ndim
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, rows: Any) -> NDArray[np.uint8]:
+        n = len(self._first)
+        if np.ndim(rows) == 0:
+            return self._first[rows] if rows < n else self._second[rows - n]
+        behind = np.asarray(rows) >= n
+        picked = np.empty((len(behind), *self.shape[1:]), dtype=self.dtype)
+        picked[~behind] = self._first[rows[~behind]]
+        picked[behind] = self._second[rows[behind] - n]
+        return picked
+
+
+ImageStack = NDArray[np.uint8] | ImageRows | Joined

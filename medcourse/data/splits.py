@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from medcourse.data.cohort import Cohort
+from medcourse.data.synthetic import is_synthetic
 from medcourse.errors import LeakageError, SplitError
 
 Counts = NDArray[np.float64]  # groups x quantities: images of each class, or images
@@ -67,8 +68,15 @@ def split(
 
     Raises:
         SplitError: impossible shares, too few images of a class, or a training set left without a class.
-        LeakageError: a group stands both inside and outside the ids given as test or val.
+        LeakageError: a group stands both inside and outside the ids given as test or val, or the cohort holds synthetic
+            images (of ``mc.resample``), whose parents could land on the other side.
     """
+    if (made := is_synthetic(cohort.table)).any():
+        raise LeakageError(
+            f"{int(made.sum())} of {len(cohort)} images of {cohort.name} are synthetic, e.g. "
+            f"{cohort.table.index[made][:3].tolist()}: they could stand in training while the images they were made from "
+            "are tested. Split first, then resample the training set: mc.resample(splits.train, ...)"
+        )
     groups = _group_numbers(cohort, by)
     if prevalence is not None:
         _check_prevalence(cohort, prevalence, stratify)

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medcourse.data.synthetic import is_synthetic
 from medcourse.errors import EvaluationError, LeakageError
 
 CHUNK = 250_000  # draws x images in one step: 2 MB per array, so that the arrays stay near the processor's cache
@@ -70,9 +71,7 @@ def find_clusters(table: pd.DataFrame, cluster: str | None) -> Clusters:
 
 def refuse_synthetic(table: pd.DataFrame) -> None:
     """Raise LeakageError when the column ``synthetic`` marks any image: performance is told on patients only."""
-    if "synthetic" not in table.columns:
-        return
-    made = table["synthetic"].eq(True).fillna(False).to_numpy(dtype=bool)
+    made = is_synthetic(table)
     if made.any():
         raise LeakageError(
             f"synthetic images are not patients: {int(made.sum())} of {len(table)} images are marked synthetic, e.g. "

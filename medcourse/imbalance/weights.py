@@ -1,4 +1,4 @@
-"""Class weights for a loss."""
+"""Weights for a loss: one per class, or two per finding."""
 
 from typing import Literal
 
@@ -21,7 +21,8 @@ def class_weights(labels: ArrayLike, scheme: Literal["balanced", "inverse", "eff
     Args:
         labels: integer targets 0..K-1, N (``cohort.targets``).
         scheme: "balanced": N / (K n_c) (King and Zeng 2001; scikit-learn's "balanced"); "inverse": N / n_c;
-            "effective": (1 - b) / (1 - b^n_c) with b = 0.9999, scaled to sum K (Cui et al. 2019).
+            "effective": (1 - b) / (1 - b^n_c) with b = 0.9999, scaled to sum K (Cui et al. 2019, Class-balanced loss
+            based on effective number of samples).
 
     Returns:
         float32, K.
@@ -60,3 +61,43 @@ def refuse_findings(asking: str, targets: np.ndarray) -> None:
             f"{targets.shape[0]} images. Weigh the findings in the loss, or look at one: "
             "cohort.relabel({'edema': 'edema'}, positive='edema').targets"
         )
+
+
+def pos_neg_weights(targets: ArrayLike) -> tuple[Tensor, Tensor]:
+    """The two weights of each finding: ``mc.WeightedBCELoss(*mc.pos_neg_weights(train.targets))``.
+
+    ``w_p`` = negatives / total and ``w_n`` = positives / total, so that present and absent add up to the same weight
+    (Rajpurkar et al. 2017, CheXNet). Six normal films and two with a mass give 0.75 and 0.25.
+
+    Args:
+        targets: 1 present, 0 absent, NaN not assessed (left out of the counts); N x K (``cohort.targets`` of a
+            multilabel cohort), or N for one finding.
+
+    Returns:
+        ``w_p`` and ``w_n``, float32, K each (no dimension for N targets).
+
+    Raises:
+        TrainingError: other values, or a finding that is nowhere present or nowhere absent: one of its weights would be
+            0, and with it the whole loss of this finding.
+    """
+    values = np.asarray(targets)
+    if values.ndim not in (1, 2) or values.size == 0 or values.dtype.kind not in "biuf":
+        raise TrainingError(
+            f"pos_neg_weights needs targets N x K or N of 1, 0 and NaN (cohort.targets), not {values.dtype} of shape "
+            f"{values.shape}"
+        )
+    values = values.astype(np.float64)
+    positives, negatives = (values == 1).sum(0), (values == 0).sum(0)
+    if strange := np.unique(values[~np.isin(values, (0, 1)) & ~np.isnan(values)]).tolist():
+        raise TrainingError(
+            f"targets must be 1, 0 or NaN; there are also {strange[:5]}. Several classes: class_weights"
+        )
+    if ((positives == 0) | (negatives == 0)).any():
+        raise TrainingError(
+            f"every finding must be present in some image and absent in another; positives are {positives.tolist()}, "
+            f"negatives {negatives.tolist()}"
+        )
+    total = positives + negatives
+    return torch.as_tensor(negatives / total, dtype=torch.float32), torch.as_tensor(
+        positives / total, dtype=torch.float32
+    )

@@ -1,0 +1,104 @@
+"""The feature space of an encoder: what a network sees in each image, one row of numbers."""
+
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from medcourse.data.cohort import Cohort
+from medcourse.errors import TrainingError
+from medcourse.training.batches import Batches, cut
+from medcourse.training.models import Classifier
+
+_BATCH = 128
+
+
+@dataclass(frozen=True)
+class Features:
+    """Features of images, with their table: a linear classifier can be trained on them.
+
+    ``LogisticRegression().fit(made.values, made.targets)`` is such a classifier; ``mc.encode(test, encoder).values`` is
+    what it is tested on.
+
+    Attributes:
+        values: float32, N x D.
+        table: the cohort's table (of ``mc.resample``: with synthetic rows).
+        classes: class names.
+    """
+
+    values: NDArray[np.float32]
+    table: pd.DataFrame
+    classes: tuple[str, ...]
+
+    @property
+    def targets(self) -> NDArray[np.int64]:
+        """int64, N: the position of each row's label in ``classes``."""
+        return pd.Categorical(self.table["label"], categories=list(self.classes)).codes.astype(np.int64)
+
+    def counts(self) -> pd.Series:
+        """Rows of each class, in class order."""
+        found = np.bincount(self.targets, minlength=len(self.classes))
+        return pd.Series(found, index=pd.Index(self.classes, name="label"), name="rows")
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{name} {n}" for name, n in self.counts().items())
+        return f"Features: {len(self)} rows of {self.values.shape[1]}; {counts}"
+
+
+def encode(cohort: Cohort, encoder: nn.Module) -> Features:
+    """The features that an encoder gives for every image of a cohort.
+
+    Args:
+        cohort: binary or multiclass.
+        encoder: of ``mc.build_model`` (trained or not; what enters its last layer is taken), or any module from float
+            images in [0, 1], N x C x H x W, to N x D or N x D x h x w (averaged over h and w). It is used where its
+            weights lie, in evaluation mode; its mode is put back.
+
+    Raises:
+        TrainingError: a multilabel cohort, or an encoder that gives something else.
+    """
+    if cohort.task == "multilabel":
+        raise TrainingError(f"{cohort.name} is multilabel; take one finding: cohort.relabel(..., positive=...)")
+    if not isinstance(encoder, nn.Module):
+        raise TrainingError(f"the encoder is a {type(encoder).__name__}; give a torch module, e.g. mc.build_model(...)")
+    device = next((weight.device for weight in encoder.parameters()), torch.device("cpu"))
+    data, was_training = Batches(cohort, device), encoder.training
+    encoder.eval()
+    try:
+        with torch.inference_mode():
+            parts = [_one_row_each(encoder, data.read(rows)[0]) for rows in cut(range(len(data)), _BATCH)]
+    finally:
+        encoder.train(was_training)
+    return Features(torch.cat(parts).numpy(), cohort.table.copy(), cohort.classes)
+
+
+def _one_row_each(encoder: nn.Module, images: Tensor) -> Tensor:
+    seen = _before_the_head(encoder, images) if isinstance(encoder, Classifier) else encoder(images)
+    if not isinstance(seen, Tensor) or seen.ndim not in (2, 4) or len(seen) != len(images):
+        what = tuple(seen.shape) if isinstance(seen, Tensor) else type(seen).__name__
+        raise TrainingError(f"the encoder gave {what} for {len(images)} images; it must give N x D or N x D x h x w")
+    return (seen.mean((2, 3)) if seen.ndim == 4 else seen).float().cpu()
+
+
+def _before_the_head(model: Classifier, images: Tensor) -> Tensor:
+    """What enters the last layer (a linear one, or SqueezeNet's 1 x 1 convolution)."""
+    head = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
+    seen: list[Tensor] = []
+    hook = head.register_forward_pre_hook(partial(_keep, seen))
+    try:
+        model(images)
+    finally:
+        hook.remove()
+    return seen[0]
+
+
+def _keep(seen: list[Tensor], _module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    seen.append(inputs[0])
