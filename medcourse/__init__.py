@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from medcourse.evaluation.predictions import Predictions as Predictions
     from medcourse.evaluation.thresholds import choose_threshold as choose_threshold
     from medcourse.evaluation.thresholds import confusion as confusion
+    from medcourse.explanation.localisation import border_share as border_share
+    from medcourse.explanation.maps import activation_maps as activation_maps
     from medcourse.imbalance.features import Features as Features
     from medcourse.imbalance.features import encode as encode
     from medcourse.imbalance.losses import CostSensitiveLoss as CostSensitiveLoss
@@ -58,6 +60,8 @@ _HOME = {
     "Predictions": "evaluation.predictions",
     "choose_threshold": "evaluation.thresholds",
     "confusion": "evaluation.thresholds",
+    "border_share": "explanation.localisation",
+    "activation_maps": "explanation.maps",
     "Features": "imbalance.features",
     "encode": "imbalance.features",
     "CostSensitiveLoss": "imbalance.losses",

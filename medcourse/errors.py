@@ -45,6 +45,10 @@ class EvaluationError(MedcourseError):
     """Predictions are malformed, or a metric was asked for that they cannot answer."""
 
 
+class ExplanationError(MedcourseError):
+    """A map of a model was asked for, or a measure of maps, that model, images or maps cannot give."""
+
+
 class LessonError(MedcourseError):
     """A lesson source is malformed, or its built notebooks have drifted from it."""
 

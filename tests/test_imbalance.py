@@ -1,3 +1,7 @@
+import os
+import subprocess
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -132,3 +136,39 @@ def test_one_weight_pair_per_finding():
 def test_targets_without_weight_pairs(targets, named):
     with pytest.raises(TrainingError, match=named):
         pos_neg_weights(targets)
+
+
+TWO = """
+import medcourse as mc
+from tests.conftest import make_cohort
+cohort = make_cohort(64)
+sampler, alone = (mc.BalancedSampler(cohort.targets, cohort.table["group"]) for _ in range(2))
+model = mc.build_model("simple-cnn", cohort)
+trainer = mc.Trainer(model, mc.FocalLoss(), epochs=2, batch_size=16, sampler=sampler, device="cpu", progress=False)
+order, seen = trainer._order, []
+trainer._order = lambda *arguments: seen.append(order(*arguments)) or seen[-1]
+trainer.fit(cohort)
+for epoch in (1, 2):
+    alone.set_epoch(epoch)
+    assert seen[epoch - 1] == list(alone)[trainer.fabric.global_rank :: 2]
+print("weights", [round(float(weight.detach().double().sum()), 9) for weight in trainer.model.parameters()])
+"""
+
+
+@pytest.mark.slow
+def test_two_real_processes_share_each_epoch(tmp_path: Path):
+    (tmp_path / "two.py").write_text(TWO)
+    run = [
+        sys.executable,
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node=2",
+        str(tmp_path / "two.py"),
+    ]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(run, capture_output=True, text=True, timeout=180, check=False, env=environment)
+    assert done.returncode == 0, done.stderr
+    weights = [line for line in done.stdout.splitlines() if line.startswith("weights")]
+    assert len(weights) == 2
+    assert weights[0] == weights[1]

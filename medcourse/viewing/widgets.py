@@ -1,5 +1,6 @@
 """Interactive views for notebooks; where there is no front end for widgets, each shows a picture instead."""
 
+import base64
 import io
 import json
 from pathlib import Path
@@ -39,7 +40,7 @@ class _Explorer(ipywidgets.VBox):
         return {
             **bundle,
             "text/plain": "training_explorer (a picture, or sliders in JupyterLab)",
-            "image/png": self._picture.value,
+            "image/png": base64.b64encode(self._picture.value).decode(),
         }
 
 

@@ -1,0 +1,110 @@
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from medcourse.errors import ExplanationError
+from medcourse.explanation.localisation import border_share
+from medcourse.explanation.maps import _last_picture, activation_maps
+from medcourse.training.models import build_model
+from tests.conftest import make_cohort
+
+
+class BrightSpot(nn.Module):
+    """Speaks for class 1 where the image is bright, for class 0 where it is dark."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Conv2d(1, 2, 3, padding=1, bias=False)
+        self.fc = nn.Linear(2, 2, bias=False)
+        with torch.no_grad():
+            self.features.weight.zero_()
+            self.features.weight[:, 0, 1, 1] = torch.tensor([1.0, -1.0])
+            self.fc.weight.copy_(torch.tensor([[0.0, 1.0], [1.0, 0.0]]))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.features(images - 0.5).relu().mean((2, 3)))
+
+
+def spots() -> np.ndarray:
+    images = np.full((4, 1, 32, 32), 128, dtype=np.uint8)
+    for row, (y, x) in enumerate([(8, 8), (8, 24), (24, 8), (24, 24)]):
+        images[row, 0, y - 3 : y + 3, x - 3 : x + 3] = 250
+    return images
+
+
+@pytest.mark.parametrize("method", ["gradcam", "smoothgradcam++"])
+def test_the_map_points_at_the_cause(method):
+    maps = activation_maps(BrightSpot(), spots(), method=method, target=1, batch_size=3)
+    assert maps.shape == (4, 32, 32)
+    assert maps.dtype == np.float32
+    assert maps.min() >= 0
+    assert maps.max((1, 2)) == pytest.approx(1, abs=1e-3)
+    for row, (y, x) in enumerate([(8, 8), (8, 24), (24, 8), (24, 24)]):
+        inside = maps[row, y - 3 : y + 3, x - 3 : x + 3]
+        assert inside.mean() > 0.9
+        assert (maps[row].sum() - inside.sum()) < 0.6 * maps[row].sum()
+
+
+def test_batches_dtype_and_repeats_change_nothing():
+    images = spots()
+    model = BrightSpot()
+    maps = activation_maps(model, images)
+    assert np.allclose(maps, activation_maps(model, images, batch_size=1), atol=1e-6)
+    assert np.allclose(maps, activation_maps(model, torch.from_numpy(images).float() / 255), atol=1e-6)
+    noisy = [activation_maps(model, images, method="smoothgradcam++") for _ in range(2)]
+    assert np.array_equal(*noisy)
+
+
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("simple-cnn", "network.features"),
+        ("resnet18", "network.layer4"),
+        ("densenet121", "network.features"),
+        ("squeezenet1_1", "network.classifier.0"),
+    ],
+)
+def test_frozen_models_and_their_layers(name, layer):
+    cohort = make_cohort(4, size=64)
+    model = build_model(name, cohort, train="head").train()
+    assert activation_maps(model, cohort.images).shape == (4, 64, 64)
+    assert model.training
+    assert all(weight.grad is None for weight in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
+    model.eval()
+    assert _last_picture(model, torch.rand(1, 1, 64, 64)) == layer
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"method": "lime"}, "give one of gradcam"),
+        ({"target": 2}, r"target=2: give the position of a class, 0\.\.1"),
+        ({"layer": "layer9"}, "no layer 'layer9'"),
+        ({"images": spots()[0]}, "give N x C x H x W"),
+        ({"images": spots().astype(np.float32)}, "range from 128 to 250"),
+        ({"images": spots()[:, :, :1, :1]}, "more than one cell"),
+    ],
+)
+def test_a_wrong_request(arguments, named):
+    with pytest.raises(ExplanationError, match=named):
+        activation_maps(**({"model": BrightSpot(), "images": spots()} | arguments))
+
+
+def test_border_share():
+    maps = np.zeros((4, 20, 20))
+    maps[0] = 1
+    maps[1, 10, 10] = 5
+    maps[2, 1, 5] = 3
+    shares = border_share(maps, width=0.1)
+    assert shares[:3].tolist() == pytest.approx([0.36, 0, 1])
+    assert np.isnan(shares[3])
+
+
+@pytest.mark.parametrize(
+    ("maps", "width"), [(np.ones((3, 3)), 0.1), (-np.ones((1, 3, 3)), 0.1), (np.ones((1, 3, 3)), 0.5)]
+)
+def test_no_border_share(maps, width):
+    with pytest.raises(ExplanationError, match=r"must be N x H x W|between 0 and 0\.5"):
+        border_share(maps, width)
