@@ -160,7 +160,9 @@ def test_of_two_files_the_whole_one_is_used(tmp_path: Path, damage: str, capsys)
     harm(newest, damage)
     same(ran(make(None)), ran(make(tmp_path)))
     said = capsys.readouterr().out
-    assert f"{newest.name} is damaged; going on from the one after epoch 2" in said
+    assert f"{newest.name} is damaged; going on from epoch-00002" in said
+    assert [path.name[:11] for path in sorted(tmp_path.iterdir())] == ["epoch-00003", "epoch-00004"]
+    assert not newest.exists(), "the damaged file must not count as the one to fall back on"
 
 
 def harm(path: Path, damage: str) -> None:

@@ -67,6 +67,23 @@ def test_fewer_images_at_once_make_the_same_steps(loss, batch_size: int, room: i
     assert said.err == ""
 
 
+def test_a_try_that_failed_half_way_leaves_nothing_behind():
+    """Out of memory in the last part of four, when the gradients of one part are there already."""
+
+    class Shrinks(Narrow):
+        def forward(self, images: Tensor) -> Tensor:
+            if len(self.seen) == 3:
+                self.room = 4
+            return super().forward(images)
+
+    whole, shrinking = Narrow(1000), Shrinks(8)
+    fit(whole, epochs=1)
+    fit(shrinking, epochs=1)
+    assert shrinking.seen[:5] == [8, 8, 8, 4, 4]
+    for one, other in zip(whole.parameters(), shrinking.parameters(), strict=True):
+        assert torch.allclose(one, other, atol=1e-5)
+
+
 def test_both_passes_draw_the_same_dropout():
     """Else the slopes would belong to other logits: with parts of all sizes the loss must still fall."""
     a, b = (fit(Narrow(8, dropout=0.5), epochs=3) for _ in range(2))

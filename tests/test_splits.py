@@ -1,6 +1,10 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
+import medcourse as mc
 from medcourse.data.cohort import Cohort
 from medcourse.data.leaks import find_leaks
 from medcourse.data.splits import split
@@ -156,3 +160,40 @@ def test_every_finding_keeps_its_share(seed: int):
         assert table.loc["val", finding] == pytest.approx(0.1 * total, abs=2)
     with pytest.raises(SplitError, match="binary cohort"):
         split(films, prevalence=0.5)
+
+
+def saved_again(picture: np.ndarray) -> np.ndarray:
+    """The picture brighter, with less contrast, through a JPEG file."""
+    stream = io.BytesIO()
+    Image.fromarray((picture[0] * 0.8 + 30).astype(np.uint8)).save(stream, format="JPEG", quality=60)
+    return np.asarray(Image.open(stream))[None]
+
+
+def test_near_duplicates_are_found_on_request():
+    rng = np.random.default_rng(0)
+    coarse = rng.integers(0, 256, (20, 24, 24), dtype=np.uint8)
+    images = np.stack([np.asarray(Image.fromarray(c).resize((48, 48), Image.Resampling.BICUBIC))[None] for c in coarse])
+    images[12] = saved_again(images[3])
+    images[17] = images[5]
+    images[[6, 16]] = 0  # blank pictures are identical, and near to nothing
+    cohort = make_cohort(20)
+    cohort = Cohort(images, cohort.table.assign(group=cohort.table.index), cohort.classes)
+    sets = {"train": cohort.subset(cohort.table.index[:10]), "test": cohort.subset(cohort.table.index[10:])}
+    found = find_leaks(sets, near_duplicates=True)
+    assert set(zip(found.pairs["left_id"], found.pairs["right_id"], found.pairs["similarity"] == 1, strict=True)) == {
+        ("i0005", "i0017", True),
+        ("i0006", "i0016", True),
+        ("i0003", "i0012", False),
+    }
+    assert "2 identical pictures, 1 near duplicates" in repr(found)
+    assert len(find_leaks(sets).pairs) == 2
+
+
+@pytest.mark.realdata
+def test_near_duplicates_of_real_films():
+    films = mc.load("nih-chest-xray-1000", size=64, phantom=False)
+    some = films.subset(films.table.index[:60])
+    copies = np.stack([saved_again(picture) for picture in some.read(range(60))])
+    found = find_leaks({"films": films, "copies": Cohort(copies, some.table, films.classes)}, near_duplicates=True)
+    assert set(zip(found.pairs["left_id"], found.pairs["right_id"], strict=True)) >= {(i, i) for i in some.table.index}
+    assert len(found.pairs) <= 62

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 
 from medcourse.errors import TrainingError
+from medcourse.imbalance.weights import refuse_findings
 
 
 class BalancedSampler:
@@ -25,13 +26,16 @@ class BalancedSampler:
         seed: with ``set_epoch`` it fixes every draw.
 
     Raises:
-        TrainingError: neither labels nor groups, different lengths, fewer than two classes, or images without a group.
+        TrainingError: neither labels nor groups, different lengths, fewer than two classes, images without a group, or
+            multilabel targets.
     """
 
     def __init__(self, labels: ArrayLike | None, groups: ArrayLike | None = None, seed: int = 0) -> None:
         if labels is None and groups is None:
             raise TrainingError("a BalancedSampler balances classes (labels), groups, or both; it was given neither")
         classes = None if labels is None else np.asarray(labels)
+        if classes is not None:
+            refuse_findings("BalancedSampler", classes)
         if classes is not None and (classes.ndim != 1 or len(np.unique(classes)) < 2):
             raise TrainingError(
                 f"a BalancedSampler needs one label per image and two or more classes; it was given labels of shape "

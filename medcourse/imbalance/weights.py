@@ -28,9 +28,11 @@ def class_weights(labels: ArrayLike, scheme: Literal["balanced", "inverse", "eff
         float32, K.
 
     Raises:
-        TrainingError: labels that are no integers 0..K-1, a class without images, or an unknown scheme.
+        TrainingError: labels that are no integers 0..K-1, a class without images, multilabel targets, or an unknown
+            scheme.
     """
     targets = np.asarray(labels)
+    refuse_findings("class_weights", targets)
     if targets.ndim != 1 or targets.size == 0 or not np.issubdtype(targets.dtype, np.integer) or targets.min() < 0:
         raise TrainingError(
             f"class_weights needs integer targets 0..K-1 in one dimension (cohort.targets), not {targets.dtype} of "
@@ -89,3 +91,13 @@ def pos_neg_weights(targets: ArrayLike) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(negatives / total, dtype=torch.float32), torch.as_tensor(
         positives / total, dtype=torch.float32
     )
+
+
+def refuse_findings(asking: str, targets: np.ndarray) -> None:
+    """TrainingError for multilabel targets (N x K): their images belong to no one class."""
+    if targets.ndim == 2:
+        raise TrainingError(
+            f"{asking} needs one class per image, but these are multilabel targets of {targets.shape[1]} findings for "
+            f"{targets.shape[0]} images. Weigh them in the loss, mc.WeightedBCELoss(*mc.pos_neg_weights(targets)), or look at one: "
+            "cohort.relabel({'edema': 'edema'}, positive='edema').targets"
+        )

@@ -16,12 +16,15 @@ class Batches:
 
     The whole cohort goes to the GPU when it takes less than half of its free memory; otherwise, and on the CPU, every
     batch is cut from the (memory-mapped) array. No worker processes: the array is already decoded.
+
+    Attributes:
+        targets: on the device, as ``targets_of`` gives them.
     """
 
     def __init__(self, cohort: Cohort, device: torch.device) -> None:
         self._cohort = cohort
         self._device = device
-        self._targets = torch.from_numpy(cohort.targets).to(device)
+        self.targets = targets_of(cohort, device)
         self._resident: Tensor | None = None
         if device.type == "cuda":
             size = len(cohort) * cohort.channels * cohort.size**2
@@ -32,14 +35,20 @@ class Batches:
         return len(self._cohort)
 
     def read(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """Images (float32 in [0, 1], n x C x H x W, channels last) and targets (int64, n) on the device."""
+        """Images (float32 in [0, 1], n x C x H x W, channels last) and targets on the device."""
         index = torch.as_tensor(np.asarray(rows), device=self._device)
         if self._resident is None:
             pixels = torch.from_numpy(self._cohort.read(rows)).to(self._device)
         else:
             pixels = self._resident[index]
         images = pixels.contiguous(memory_format=torch.channels_last).float().div_(255)
-        return images, self._targets[index]
+        return images, self.targets[index]
+
+
+def targets_of(cohort: Cohort, device: torch.device) -> Tensor:
+    """int64, N; of a multilabel cohort float32, N x K, NaN = not assessed."""
+    dtype = torch.float32 if cohort.task == "multilabel" else torch.int64
+    return torch.tensor(cohort.targets, dtype=dtype, device=device)
 
 
 def cut(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:

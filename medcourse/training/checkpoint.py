@@ -10,7 +10,6 @@ import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,45 +23,18 @@ from medcourse.data.cohort import Cohort
 from medcourse.data.fetch import sha256
 from medcourse.errors import TrainingError
 from medcourse.training.augmentation import Augmentation
+from medcourse.training.batches import targets_of
+from medcourse.training.preconditions import Loss, checked, rows_of
+from medcourse.training.run import Progress
 
 Settings = dict[str, str | int | float]
 Saved = tuple[dict[str, Any], dict[str, Tensor]]  # the header's numbers and words, and the tensors
 
 _NAME = re.compile(r"epoch-(\d{5})-([0-9a-f]{64})\.safetensors")
+_FORMAT = 1  # goes up when the names or meanings in a file change
 _WRITING = ".writing.safetensors"
 _KEPT = 2  # the newest, and one to fall back on
 _SAMPLE = 64  # images that a training set is recognised by
-
-
-@dataclass
-class Progress:
-    """How far a run has come.
-
-    Attributes:
-        epoch: epochs that are done.
-        seconds: wall time of the run, earlier processes included.
-        records: the history, one row of numbers per epoch.
-        best_epoch, best_score, best_weights: the epoch with the highest (AUROC, -loss) on the validation set, its score
-            and its weights; 0, empty and empty without a validation set.
-    """
-
-    epoch: int = 0
-    seconds: float = 0.0
-    records: list[dict[str, float]] = field(default_factory=list)
-    best_epoch: int = 0
-    best_score: list[float] = field(default_factory=list)
-    best_weights: dict[str, Tensor] = field(default_factory=dict)
-
-    def add(self, record: dict[str, float], seconds: float, model: nn.Module) -> None:
-        """One more epoch; its weights are copied when they are the best so far."""
-        self.epoch += 1
-        self.seconds += seconds
-        self.records.append({"epoch": self.epoch, **record})
-        if "val_auroc" in record:
-            score = [record["val_auroc"], -record["val_loss"]]
-            if not self.best_epoch or score > self.best_score:
-                self.best_epoch, self.best_score = self.epoch, score
-                self.best_weights = {name: value.clone() for name, value in model.state_dict().items()}
 
 
 class Checkpoint:
@@ -78,7 +50,8 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path, settings: Settings) -> None:
         self._folder = Path(folder)
-        self._settings = settings
+        self._settings = {"checkpoint format": _FORMAT, **settings}
+        self._damaged: list[Path] = []
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -113,6 +86,8 @@ class Checkpoint:
             _flush(writing)
             writing.rename(self._folder / f"epoch-{progress.epoch:05d}-{sha256(writing)}.safetensors")
             _flush(self._folder)
+            while self._damaged:
+                self._damaged.pop().unlink()
             for old in self._files()[_KEPT:]:
                 old.unlink()
         except (OSError, SafetensorError) as error:
@@ -127,19 +102,18 @@ class Checkpoint:
         Raises:
             TrainingError: every file is damaged, a file is a pickle, or the run was another one (named: what differs).
         """
-        damaged: list[str] = []
         for path in self._files():
-            name = _NAME.fullmatch(path.name)
-            if name is None or sha256(path) != name[2]:
+            if not path.stem.endswith(sha256(path)):
                 _refuse_pickle(path)
-                damaged.append(path.name)
+                self._damaged.append(path)
                 continue
-            if damaged:
-                say(f"checkpoint {', '.join(damaged)} is damaged; going on from the one after epoch {int(name[1])}")
+            if self._damaged:
+                say(f"checkpoint {self._damaged[0].name} is damaged; going on from {path.name[:11]}")
             return self._read(path)
-        if damaged:
+        if self._damaged:
             raise TrainingError(
-                f"every checkpoint in {self._folder} is damaged ({', '.join(damaged)}). Delete the folder to start anew."
+                f"every checkpoint in {self._folder} is damaged ({', '.join(path.name for path in self._damaged)}). Delete "
+                "the folder to start anew."
             )
         return None
 
@@ -194,7 +168,7 @@ def describe(
     model: nn.Module,
     train: Cohort,
     val: Cohort | None,
-    loss: Callable[[Tensor, Tensor], Tensor],
+    loss: Loss,
     augment: object,
     sampler: Any,
 ) -> Settings:
@@ -205,18 +179,19 @@ def describe(
     functions by their names.
     """
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
-    learning = [name for name, weight in model.named_parameters() if weight.requires_grad]
-    layers = _digest(repr(model), repr(shapes), repr(learning))
+    learns = [name for name, weight in model.named_parameters() if weight.requires_grad]
+    layers = _digest(repr(model), repr(shapes), repr(learns))
     device = next(model.parameters()).device
     logits = torch.randn(len(train), len(train.classes), generator=torch.Generator().manual_seed(0)).to(device)
     return {
         "model": f"{type(model).__name__} of {sum(p.numel() for p in model.parameters())} weights ({layers})",
+        "task": train.task,
         "classes": ", ".join(train.classes),
         "training set": _describe_cohort(train),
         "validation set": "none" if val is None else _describe_cohort(val),
-        "loss": f"{_name(loss)} ({float(loss(logits, torch.from_numpy(train.targets).to(device))):.4g} on a probe)",
+        "loss": f"{_name(loss)} ({float(checked(loss)(logits, targets_of(train, device))):.4g} on a probe)",
         "augment": _name(augment),
-        "sampler": _name(sampler) if sampler is None else f"{type(sampler).__name__} ({_first_rows(sampler)})",
+        "sampler": _describe_sampler(sampler, len(train)),
     }
 
 
@@ -226,11 +201,11 @@ def _describe_cohort(cohort: Cohort) -> str:
     return f"{len(cohort)} images of {cohort.channels} x {cohort.size} x {cohort.size} ({digest})"
 
 
-def _first_rows(sampler: Any) -> str:
-    if not hasattr(sampler, "set_epoch"):
-        return "rows unknown"  # asking would change what it draws next
+def _describe_sampler(sampler: Any, n: int) -> str:
+    if sampler is None or not hasattr(sampler, "set_epoch"):
+        return _name(sampler)  # asking for its rows would change what it draws next
     sampler.set_epoch(1)
-    return _digest(repr([int(row) for row in sampler]))
+    return f"{_name(sampler)} ({_digest(repr(rows_of(sampler, n)))})"
 
 
 def _name(thing: object) -> str:

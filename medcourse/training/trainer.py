@@ -4,50 +4,37 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
-from medcourse.evaluation.metrics import auroc
 from medcourse.evaluation.predictions import Predictions
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import Batches, cut
-from medcourse.training.checkpoint import Checkpoint, Progress, Settings, describe, restore
+from medcourse.training.checkpoint import Checkpoint, Settings, describe, restore
 from medcourse.training.device import Precision, make_fabric
 from medcourse.training.memory import Portion, gradients
+from medcourse.training.preconditions import (
+    Loss,
+    check_cohorts,
+    check_logits,
+    check_numbers,
+    checked,
+    explained,
+    learning,
+    rows_of,
+)
+from medcourse.training.preconditions import describe as needs
+from medcourse.training.run import Progress, Run
+from medcourse.training.validation import default_loss, judge, probabilities
 
-Loss = Callable[[Tensor, Tensor], Tensor]
 _EVAL_BATCH = 128
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a training run left behind.
-
-    Attributes:
-        history: one row per epoch (index ``epoch`` from 1): train_loss, seconds, images_per_second; with a validation
-            set also val_loss, val_auroc (macro, one against the rest, for several classes), val_accuracy and
-            val_classes_called (1: the model calls everything one class).
-        seconds: wall time of the whole fit, in all processes that had a part in it.
-        best_epoch: the epoch whose weights the model has now.
-    """
-
-    history: pd.DataFrame
-    seconds: float
-    best_epoch: int
-
-    def __repr__(self) -> str:
-        best = ", ".join(f"{name} {value:.3g}" for name, value in self.history.loc[self.best_epoch].items())
-        return f"Run of {len(self.history)} epochs in {self.seconds:.0f} s; best epoch {self.best_epoch}: {best}"
 
 
 class Trainer:
@@ -55,7 +42,9 @@ class Trainer:
 
     Args:
         model: float images in [0, 1], N x C x H x W, to logits, N x classes (``mc.build_model``). Trained in place.
-        loss: logits (float32, N x classes) and targets (int64, N) to a scalar; cross-entropy when None.
+        loss: logits (float32, N x classes) and targets (int64, N) to a scalar; cross-entropy when None. Of a multilabel
+            cohort the targets are float32, N x classes, NaN = not assessed, and None is the binary cross-entropy, mean
+            over the assessed ones. Under ``torchrun`` every process's loss is that of its own part of the batch.
         epochs: passes over the training set.
         lr: learning rate of Adam.
         batch_size: images per step (over all processes).
@@ -66,8 +55,9 @@ class Trainer:
         seed: of order, augmentation and dropout. Same seed, same machine, same result.
         checkpoint: a folder of this run's own. After every epoch the whole state is written there, and ``fit`` goes on
             from it, also after a kill: weights, history (but for times) and predictions become those of an unbroken
-            run; a finished run is not trained again. Everything but ``epochs`` must stay as it was. A function or
-            sampler of your own must draw from torch's global generator, or have ``set_epoch``.
+            run; a finished run is not trained again. Everything but ``epochs`` must stay as it was. A function,
+            loss or sampler of your own must keep no state, and draw from torch's global generator (a sampler may have
+            ``set_epoch`` instead).
         progress: show a bar.
 
     Raises:
@@ -89,24 +79,25 @@ class Trainer:
         checkpoint: str | Path | None = None,
         progress: bool = True,
     ) -> None:
-        for name, value in {"epochs": epochs, "lr": lr, "batch_size": batch_size}.items():
-            if not value > 0:
-                raise TrainingError(f"{name}={value} must be above 0")
+        check_numbers(epochs, lr, batch_size, seed)
+        if not isinstance(model, nn.Module):
+            raise TrainingError(f"a Trainer needs a model (mc.build_model), not {type(model).__name__}")
         self.fabric = make_fabric(device, precision)
         self.model = model.to(memory_format=torch.channels_last)
-        self.loss: Loss = loss or nn.CrossEntropyLoss()
-        self.epochs = epochs
-        self.lr = lr
-        self.batch_size = batch_size
+        self.loss = loss
+        self.epochs, self.lr, self.batch_size = int(epochs), float(lr), int(batch_size)  # numpy's numbers are no JSON
         self.augment = Augmentation(augment) if isinstance(augment, str) else augment
         self.sampler = sampler
-        self.seed = seed
+        self.seed = int(seed)
         self.checkpoint = checkpoint
         self.progress = progress
         self._module = self.fabric.setup_module(self.model)
-        self._classes: tuple[str, ...] | None = None
+        self._trained_on: str | None = None
         alone = self.fabric.world_size == 1
-        self._portion, self._eval_portion = Portion("training", alone, _say), Portion("predicting", alone, _say)
+        self._portion, self._eval_portion = (
+            Portion("training", alone, self._say),
+            Portion("predicting", alone, self._say),
+        )
         if isinstance(self.loss, nn.Module):
             self.fabric.to_device(self.loss)
 
@@ -118,7 +109,7 @@ class Trainer:
         Without a validation set the last epoch's weights stay. When a GPU runs out of memory, fewer images go through the
         model at once; a step is still that of the whole batch, for every loss (see ``memory.gradients``), except that
         batch normalisation sees the smaller parts. Not under ``torchrun``. An epoch in which the model calls all validation
-        images one class is reported when it ends.
+        images one class (multilabel: calls no finding at all, or every one everywhere) is reported when it ends.
 
         Raises:
             TrainingError: cohorts that do not fit each other or the model, a class missing from training or
@@ -126,23 +117,29 @@ class Trainer:
                 a checkpoint of another run.
             LateralityError: the augmentation mirrors images in which left and right mean something.
         """
-        self._check(train, val)
-        self._classes = train.classes
+        check_cohorts(train, val)
+        if isinstance(self.augment, Augmentation):
+            self.augment.check(train)
+        weights, loss = learning(self.model), self.loss or default_loss(train.task)
+        check_logits(self._answer(train.subset(train.table.index[:2])), train)
+        self._trained_on = needs(train)
         data = Batches(train, self.fabric.device)
         val_data = None if val is None else Batches(val, self.fabric.device)
-        adam = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad], lr=self.lr, fused=True)
+        adam = torch.optim.Adam(weights, lr=self.lr, fused=True)
         with _random_state(self.seed, self.fabric.device) as generator:
-            progress, save = self._begin(train, val, adam, generator)
+            progress, save = self._begin(train, val, loss, adam, generator)
             optimizer: Any = self.fabric.setup_optimizers(adam)
             with self._bar(progress.epoch, len(data)) as bar:
                 for epoch in range(progress.epoch + 1, self.epochs + 1):
                     began = time.perf_counter()
                     rows = self._order(len(data), epoch, generator)
-                    record = {"train_loss": self._train_epoch(optimizer, data, rows, epoch, generator, bar)}
+                    record = {
+                        "train_loss": self._train_epoch(optimizer, checked(loss), data, rows, epoch, generator, bar)
+                    }
                     record["seconds"] = time.perf_counter() - began
                     record["images_per_second"] = len(rows) * self.fabric.world_size / record["seconds"]
                     if val is not None and val_data is not None:
-                        record |= self._validate(val, val_data, epoch)
+                        record |= self._validate(val, val_data, checked(loss), epoch)
                     progress.add(record, time.perf_counter() - began, self.model)
                     save()
                     bar.set_postfix_str(
@@ -150,22 +147,21 @@ class Trainer:
                     )
         if progress.best_weights:
             self.model.load_state_dict(progress.best_weights)
-        history = pd.DataFrame(progress.records).set_index("epoch")
-        return Run(history, progress.seconds, progress.best_epoch or progress.epoch)
+        return progress.result()
 
     def _begin(
-        self, train: Cohort, val: Cohort | None, adam: torch.optim.Adam, generator: torch.Generator
+        self, train: Cohort, val: Cohort | None, loss: Loss, adam: torch.optim.Adam, generator: torch.Generator
     ) -> tuple[Progress, Callable[[], None]]:
         """A new run, or the one in the checkpoint folder put back; and what writes its state (rank 0 only)."""
         if self.checkpoint is None:
             return Progress(), lambda: None
-        rank_0, files, saved = self.fabric.is_global_zero, None, None
-        if rank_0:
+        files, saved = None, None
+        if self.fabric.is_global_zero:
             own: Settings = {"lr": self.lr, "batch size": self.batch_size, "seed": self.seed}
             own |= {"precision": str(self.fabric.strategy.precision.precision)}
-            own |= describe(self.model, train, val, self.loss, self.augment, self.sampler)
+            own |= describe(self.model, train, val, loss, self.augment, self.sampler)
             files = Checkpoint(self.checkpoint, own)
-            saved = files.load(_say)
+            saved = files.load(self._say)
         saved = self.fabric.broadcast(saved)
         progress = Progress() if saved is None else restore(saved, self.model, adam, generator)
 
@@ -180,55 +176,51 @@ class Trainer:
                 f"the checkpoint in {self.checkpoint} already holds {progress.epoch} epochs, more than epochs="
                 f"{self.epochs}. Ask for {progress.epoch} or more, or give another folder."
             )
-        elif rank_0:
+        else:
             done = "finished, nothing is trained" if progress.epoch == self.epochs else "going on"
-            _say(f"checkpoint {self.checkpoint}: {progress.epoch} of {self.epochs} epochs done, {done}")
+            self._say(f"checkpoint {self.checkpoint}: {progress.epoch} of {self.epochs} epochs done, {done}")
         return progress, save
 
     def _train_epoch(
-        self, optimizer: Any, data: Batches, rows: list[int], epoch: int, generator: torch.Generator, bar: tqdm
+        self,
+        optimizer: Any,
+        loss: Loss,
+        data: Batches,
+        rows: list[int],
+        epoch: int,
+        generator: torch.Generator,
+        bar: tqdm,
     ) -> float:
-        """One pass over ``rows``; the mean loss per image."""
+        """One pass over ``rows``; the mean loss per image, of all processes."""
         self._module.train()
         losses: list[Tensor] = []
         batches = list(cut(rows, max(1, self.batch_size // self.fabric.world_size)))
         for number, batch in enumerate(batches, start=1):
-            images, targets = data.read(batch)
-            if isinstance(self.augment, Augmentation):
-                images = self.augment(images, generator)
-            elif self.augment:
-                images = self.augment(images)
-            losses.append(self._portion.fit(len(images), partial(self._gradients, optimizer, images, targets)))
-            optimizer.step()
+            with explained(f"training failed in epoch {epoch}, batch {number} of {len(batches)} ({len(batch)} images)"):
+                images, targets = data.read(batch)
+                if isinstance(self.augment, Augmentation):
+                    images = self.augment(images, generator)
+                elif self.augment:
+                    images = self.augment(images)
+                work = partial(self._gradients, optimizer, loss, images, targets)
+                losses.append(self._portion.fit(len(images), work))
+                optimizer.step()
             if self.fabric.device.type == "cpu" or number % 16 == 0 or number == len(batches):
                 self._stop_unless_finite(losses, batches, epoch)  # on a GPU not at every step: it waits for the device
             bar.update(len(batch) * self.fabric.world_size)
         sizes = torch.tensor([len(batch) for batch in batches], dtype=torch.float64)
-        return float((torch.stack(losses).cpu().double() * sizes).sum() / sizes.sum())
+        mean = (torch.stack(losses).cpu().double() * sizes).sum() / sizes.sum()
+        every: Any = self.fabric.all_gather(mean.to(self.fabric.device)) if self.fabric.world_size > 1 else mean
+        return float(every.mean())
 
-    def _gradients(self, optimizer: Any, images: Tensor, targets: Tensor, size: int) -> Tensor:
+    def _gradients(self, optimizer: Any, loss: Loss, images: Tensor, targets: Tensor, size: int) -> Tensor:
         optimizer.zero_grad(set_to_none=True)  # a try that ran out of memory may have left some
-        return gradients(self.fabric, self._module, self.loss, images, targets, size)
+        return gradients(self.fabric, self._module, loss, images, targets, size)
 
-    def _validate(self, val: Cohort, data: Batches, epoch: int) -> dict[str, float]:
+    def _validate(self, val: Cohort, data: Batches, loss: Loss, epoch: int) -> dict[str, float]:
         logits = self._logits(data)
-        targets = torch.from_numpy(val.targets).to(logits.device)
-        probabilities = logits.double().softmax(1).cpu().numpy()
-        called = np.unique(probabilities.argmax(1))
-        scores = [auroc(val.targets == k, probabilities[:, k]) for k in range(len(val.classes))]
-        if len(called) == 1 and self.fabric.is_global_zero:
-            shown = probabilities[:, 1] if val.task == "binary" else probabilities[:, called[0]]
-            _say(
-                f"epoch {epoch}: ONE CLASS ONLY, all {len(val)} validation images are called {val.classes[called[0]]} "
-                f"(p({val.classes[1 if val.task == 'binary' else called[0]]}) from {shown.min():.3f} to "
-                f"{shown.max():.3f}, AUROC {np.mean(scores):.2f})"
-            )
-        return {
-            "val_loss": float(self.loss(logits, targets)),
-            "val_auroc": float(np.mean(scores[1:] if val.task == "binary" else scores)),
-            "val_accuracy": float((probabilities.argmax(1) == val.targets).mean()),
-            "val_classes_called": len(called),
-        }
+        said = judge(val, probabilities(logits, val.task), epoch, self._say)
+        return {"val_loss": float(loss(logits, data.targets)), **said}
 
     # ------------------------------------------------------------------ predict
 
@@ -238,18 +230,21 @@ class Trainer:
         Raises:
             TrainingError: a cohort whose classes, channels or size are not those of the training set.
         """
-        if self._classes is not None and cohort.classes != self._classes:
+        if self._trained_on not in (None, needs(cohort)):
             raise TrainingError(
-                f"the model was trained for the classes {self._classes}, {cohort.name} has {cohort.classes}"
+                f"the model was trained for the classes, channels and size {self._trained_on}; {cohort.name} has "
+                f"{needs(cohort)}. Load or relabel it like the training set."
             )
-        logits = self._logits(Batches(cohort, self.fabric.device))
-        if logits.shape[1] != len(cohort.classes):
-            raise TrainingError(
-                f"the model gives {logits.shape[1]} logits, {cohort.name} has {len(cohort.classes)} classes"
-            )
-        probabilities = logits.double().softmax(1).cpu().numpy()
-        table = cohort.table.assign(**{f"p_{name}": probabilities[:, k] for k, name in enumerate(cohort.classes)})
-        return Predictions(table, cohort.classes)
+        logits = self._answer(cohort)
+        check_logits(logits, cohort)
+        p = probabilities(logits, cohort.task)
+        table = cohort.table.assign(**{f"p_{name}": p[:, k] for k, name in enumerate(cohort.classes)})
+        return Predictions(table, cohort.classes, cohort.task)
+
+    def _answer(self, cohort: Cohort) -> Tensor:
+        what = f"{cohort.channels} x {cohort.size} x {cohort.size} pixels"
+        with explained(f"the model does not take the images of {cohort.name} ({what}); build it for this cohort"):
+            return self._logits(Batches(cohort, self.fabric.device))
 
     def _logits(self, data: Batches) -> Tensor:
         """Logits of all images in order (float32), in evaluation mode; the mode is put back."""
@@ -273,9 +268,7 @@ class Trainer:
         else:
             if hasattr(self.sampler, "set_epoch"):
                 self.sampler.set_epoch(epoch)
-            rows = [int(row) for row in self.sampler]
-            if not rows or min(rows) < 0 or max(rows) >= n:
-                raise TrainingError(f"the sampler must yield row numbers 0..{n - 1}; it gave {rows[:5]}")
+            rows = rows_of(self.sampler, n)
         world = self.fabric.world_size
         return rows[: len(rows) - len(rows) % world][self.fabric.global_rank :: world]
 
@@ -289,6 +282,10 @@ class Trainer:
                 f"{self.lr:g}), or use precision='fp32'."
             )
 
+    def _say(self, line: str) -> None:
+        if self.fabric.is_global_zero:
+            tqdm.write(line, file=sys.stdout)
+
     def _bar(self, done: int, images: int) -> tqdm:
         # On stdout: one line on stderr would break the stored outputs of a notebook.
         return tqdm(
@@ -301,25 +298,6 @@ class Trainer:
             bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining} {rate_fmt} {postfix}",
         )
 
-    def _check(self, train: Cohort, val: Cohort | None) -> None:
-        sets = {"training": train} | ({} if val is None else {"validation": val})
-        for name, cohort in sets.items():
-            counts = cohort.counts()
-            if cohort.classes != train.classes or (cohort.channels, cohort.size) != (train.channels, train.size):
-                raise TrainingError(
-                    f"the {name} set ({cohort}) does not have the training set's classes, channels and size"
-                )
-            if (counts == 0).any():
-                raise TrainingError(
-                    f"the {name} set holds no image of {counts.index[counts == 0].tolist()} (counts {dict(counts)}); split "
-                    "again with more images for it, or relabel the cohort"
-                )
-        if isinstance(self.augment, Augmentation):
-            self.augment.check(train)
-        probe = self._logits(Batches(train.subset(train.table.index[:2]), self.fabric.device))
-        if probe.shape[1] != len(train.classes):
-            raise TrainingError(f"the model gives {probe.shape[1]} logits, the cohort has {len(train.classes)} classes")
-
 
 @contextmanager
 def _random_state(seed: int, device: torch.device) -> Iterator[torch.Generator]:
@@ -328,7 +306,3 @@ def _random_state(seed: int, device: torch.device) -> Iterator[torch.Generator]:
     with torch.random.fork_rng(devices=devices), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
         torch.manual_seed(seed)
         yield torch.Generator().manual_seed(seed)
-
-
-def _say(line: str) -> None:
-    tqdm.write(line, file=sys.stdout)

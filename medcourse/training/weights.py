@@ -1,4 +1,4 @@
-"""ImageNet weights: torchvision's own, and those of SqueezeNet's features from the mirror."""
+"""ImageNet weights: torchvision's own, and those of SqueezeNet's features from the manifest."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -7,17 +7,17 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from medcourse.data.fetch import MIRROR, mirror, sha256
+from medcourse.data.fetch import MIRROR
+from medcourse.data.load import weights_file
 from medcourse.errors import IntegrityError, SourceError
 
-_SQUEEZENET = "squeezenet1_1-imagenet-features.safetensors"
-_SQUEEZENET_SHA256 = "d3fe48a74168687f3676ca546b61f81c9a2603436b3e80663e87143a369e43bb"
+_SQUEEZENET = "squeezenet1_1-imagenet"  # in the manifest
 
 
 def with_imagenet_weights(build: Callable[..., nn.Module]) -> nn.Module:
     """One of torchvision's networks with its ImageNet weights, for 3 channels and 1,000 classes.
 
-    SqueezeNet's come from the mirror (its ``features`` only: the classifier stays random), all others from torchvision.
+    SqueezeNet's come from the manifest's sources (its ``features`` only: the classifier stays random), all others from torchvision.
 
     Raises:
         SourceError: they cannot be had; the message says what to do.
@@ -25,7 +25,7 @@ def with_imagenet_weights(build: Callable[..., nn.Module]) -> nn.Module:
     """
     if build.__name__ == "squeezenet1_1":
         network = build(weights=None)
-        load_all_but(network, _squeezenet_features(), {"classifier.1.weight", "classifier.1.bias"})
+        load_all_but(network, weights_file(_SQUEEZENET, progress=False), {"classifier.1.weight", "classifier.1.bias"})
         return network
     try:
         return build(weights="DEFAULT", progress=False)  # its bar would go to stderr and break a notebook's test
@@ -49,21 +49,3 @@ def load_all_but(network: nn.Module, path: Path, left_out: set[str]) -> None:
     if differ := sorted(set(shapes.items()) ^ {(name, value.shape) for name, value in tensors.items()}):
         raise IntegrityError(f"{path} does not hold the weights of this network; {len(differ)} differ: {differ[:4]}")
     network.load_state_dict(tensors, strict=False)
-
-
-def _squeezenet_features() -> Path:
-    """The checked file in the mirror's folder."""
-    base = mirror()
-    path = Path(base or "") / _SQUEEZENET
-    if base is None or not path.is_file():
-        place = f"{MIRROR} is not set" if base is None else f"there is no file {path}"
-        raise SourceError(
-            f"the ImageNet weights of squeezenet1_1 cannot be had: {place}. Put {_SQUEEZENET} into a folder, set {MIRROR} "
-            "to that folder and try again; or use weights=None."
-        )
-    if (found := sha256(path)) != _SQUEEZENET_SHA256:
-        raise IntegrityError(
-            f"{path} has sha256 {found[:16]}..., expected {_SQUEEZENET_SHA256[:16]}...: it is another or a damaged file. "
-            "Replace it."
-        )
-    return path

@@ -1,0 +1,72 @@
+"""What the model says on the validation set after an epoch, and whether it says one thing only."""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from medcourse.data.cohort import Cohort, Task
+from medcourse.evaluation.metrics import auroc
+
+Floats = NDArray[np.float64]
+_SURE = 0.5  # a finding is called from this probability on
+
+
+def default_loss(task: Task) -> Callable[[Tensor, Tensor], Tensor]:
+    """Cross-entropy; for a multilabel cohort binary cross-entropy over the assessed targets."""
+    return assessed_bce if task == "multilabel" else F.cross_entropy
+
+
+def assessed_bce(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy with logits, the mean over assessed targets; 0 when none is.
+
+    Args:
+        logits: float, n x K.
+        targets: float 0, 1 or NaN (not assessed: ignored), n x K.
+    """
+    known = ~targets.isnan()
+    each = F.binary_cross_entropy_with_logits(logits, targets.nan_to_num(), reduction="none")
+    return (each * known).sum() / known.sum().clamp(min=1)
+
+
+def probabilities(logits: Tensor, task: Task) -> Floats:
+    """Softmax over the classes, or sigmoid of every finding: float64, N x K."""
+    values = logits.cpu().double()
+    return (values.sigmoid() if task == "multilabel" else values.softmax(1)).numpy()
+
+
+def judge(val: Cohort, p: Floats, epoch: int, say: Callable[[str], None]) -> dict[str, float]:
+    """AUROC, accuracy and the number of classes called; what says one thing only is told.
+
+    The AUROC of several classes is the mean of one against the rest; of several findings the mean over those that have
+    both kinds of images. Of findings, a call is p >= 0.5, and accuracy is the share of assessed targets called rightly.
+    """
+    multilabel = val.task == "multilabel"
+    calls = p >= _SURE if multilabel else p.argmax(1)[:, None] == np.arange(p.shape[1])
+    truth = val.targets if multilabel else (val.targets[:, None] == np.arange(p.shape[1])).astype(np.float64)
+    known = ~np.isnan(truth)
+    scores = [auroc(truth[known[:, k], k], p[known[:, k], k]) for k in range(p.shape[1])]
+    mean_auroc = float(np.nanmean(scores[1:] if val.task == "binary" else scores))
+    called = calls.any(0)
+    right = calls == truth if multilabel else (calls & (truth == 1)).any(1)
+    if multilabel and (calls.all() or not calls.any()):
+        which, called_in = ("EVERY FINDING CALLED", "all") if calls.all() else ("NO FINDING CALLED", "none")
+        say(
+            f"epoch {epoch}: {which}, in {called_in} of the {len(val)} validation images is each of {', '.join(val.classes)} "
+            f"called (p from {p.min():.3f} to {p.max():.3f}, mean AUROC {mean_auroc:.2f})"
+        )
+    elif not multilabel and called.sum() == 1:
+        one = int(called.argmax())
+        shown = 1 if val.task == "binary" else one
+        say(
+            f"epoch {epoch}: ONE CLASS ONLY, all {len(val)} validation images are called {val.classes[one]} "
+            f"(p({val.classes[shown]}) from {p[:, shown].min():.3f} to {p[:, shown].max():.3f}, AUROC "
+            f"{np.mean(scores):.2f})"
+        )
+    return {
+        "val_auroc": mean_auroc,
+        "val_accuracy": float(right[known].mean() if multilabel else right.mean()),
+        "val_classes_called": int(called.sum()),
+    }
