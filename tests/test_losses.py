@@ -11,7 +11,7 @@ from medcourse.imbalance.losses import CostSensitiveLoss, FocalLoss, LogitAdjust
 from medcourse.imbalance.weights import class_weights, pos_neg_weights
 from medcourse.training.models import build_model
 from medcourse.training.trainer import Trainer
-from tests.conftest import make_cohort
+from tests.conftest import make_cohort, make_multilabel
 
 NAN = float("nan")
 LOGITS = torch.tensor([[1.2, -0.3, 0.4], [-2.0, 0.5, 0.1], [0.3, 0.2, -1.5], [0.0, 3.0, 1.0]], dtype=torch.float64)
@@ -139,6 +139,17 @@ def test_the_trainer_takes_each(loss):
     )
     run = trainer.fit(cohort, cohort)
     assert np.isfinite(run.history["train_loss"]).all()
+
+
+@pytest.mark.parametrize("make", [lambda y: WeightedBCELoss(*pos_neg_weights(y)), lambda y: FocalLoss(2.0, 0.75)])
+def test_the_trainer_takes_them_for_findings(make):
+    cohort = make_multilabel(64, size=16)
+    loss = make(cohort.targets)
+    trainer = Trainer(
+        build_model("simple-cnn", cohort), loss=loss, epochs=1, batch_size=16, progress=False, device="cpu"
+    )
+    run = trainer.fit(cohort, cohort)
+    assert np.isfinite(run.history[["train_loss", "val_loss"]]).all(axis=None)
 
 
 def test_losses_move_and_say_what_they_are():

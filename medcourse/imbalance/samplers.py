@@ -26,8 +26,8 @@ class BalancedSampler:
         seed: with ``set_epoch`` it fixes every draw.
 
     Raises:
-        TrainingError: neither labels nor groups, different lengths, fewer than two classes, multilabel targets, or images
-            without a group.
+        TrainingError: neither labels nor groups, different lengths, fewer than two classes, images without a group, or
+            multilabel targets.
     """
 
     def __init__(self, labels: ArrayLike | None, groups: ArrayLike | None = None, seed: int = 0) -> None:

@@ -53,16 +53,6 @@ def class_weights(labels: ArrayLike, scheme: Literal["balanced", "inverse", "eff
     return torch.tensor(weights, dtype=torch.float32)
 
 
-def refuse_findings(asking: str, targets: np.ndarray) -> None:
-    """TrainingError for multilabel targets (N x K): their images belong to no one class."""
-    if targets.ndim == 2:
-        raise TrainingError(
-            f"{asking} needs one class per image, but these are multilabel targets of {targets.shape[1]} findings for "
-            f"{targets.shape[0]} images. Weigh the findings in the loss, or look at one: "
-            "cohort.relabel({'edema': 'edema'}, positive='edema').targets"
-        )
-
-
 def pos_neg_weights(targets: ArrayLike) -> tuple[Tensor, Tensor]:
     """The two weights of each finding: ``mc.WeightedBCELoss(*mc.pos_neg_weights(train.targets))``.
 
@@ -101,3 +91,13 @@ def pos_neg_weights(targets: ArrayLike) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(negatives / total, dtype=torch.float32), torch.as_tensor(
         positives / total, dtype=torch.float32
     )
+
+
+def refuse_findings(asking: str, targets: np.ndarray) -> None:
+    """TrainingError for multilabel targets (N x K): their images belong to no one class."""
+    if targets.ndim == 2:
+        raise TrainingError(
+            f"{asking} needs one class per image, but these are multilabel targets of {targets.shape[1]} findings for "
+            f"{targets.shape[0]} images. Weigh them in the loss, mc.WeightedBCELoss(*mc.pos_neg_weights(targets)), or look at one: "
+            "cohort.relabel({'edema': 'edema'}, positive='edema').targets"
+        )
