@@ -12,10 +12,12 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from medcourse import errors as errors
     from medcourse.data.cohort import Cohort as Cohort
+    from medcourse.data.inspection import inspect as inspect
     from medcourse.data.leaks import find_leaks as find_leaks
     from medcourse.data.load import datasets as datasets
     from medcourse.data.load import load as load
     from medcourse.data.load import load_table as load_table
+    from medcourse.data.phantom import cohorts as _phantom
     from medcourse.data.splits import split as split
     from medcourse.evaluation.metrics import compare as compare
     from medcourse.evaluation.metrics import evaluate as evaluate
@@ -31,8 +33,11 @@ if TYPE_CHECKING:
     from medcourse.training.trainer import Trainer as Trainer
     from medcourse.viewing import plot as plot
 
+    phantom = _phantom
+
 _HOME = {
     "Cohort": "data.cohort",
+    "inspect": "data.inspection",
     "find_leaks": "data.leaks",
     "datasets": "data.load",
     "load": "data.load",
@@ -50,7 +55,7 @@ _HOME = {
     "build_model": "training.models",
     "Trainer": "training.trainer",
 }
-_ROOMS = {"errors": "errors", "plot": "viewing.plot", "checks": "teaching.checks"}
+_ROOMS = {"errors": "errors", "phantom": "data.phantom.cohorts", "plot": "viewing.plot", "checks": "teaching.checks"}
 
 __all__ = ["__version__", *sorted(_HOME), *sorted(_ROOMS)]
 

@@ -76,7 +76,9 @@ def data_list() -> None:
 
     table = datasets()
     for name, row in table.iterrows():
-        size = f"{row['images']} images, {row['mb']:.0f} MB" if row["kind"] == "images" else f"{row['images']} rows"
+        size = {"images": f"{row['images']} images, {row['mb']:.0f} MB", "tables": f"{row['images']} rows"}.get(
+            row["kind"], f"weights, {row['mb']:.0f} MB"
+        )
         typer.echo(f"{name}\n    {row['title']}\n    {size}; licence {row['licence']}; here: {row['here'] or 'no'}")
 
 
@@ -88,7 +90,8 @@ def data_fetch(name: str) -> None:
 
     dataset = find_dataset(name)
     folder = fetch(dataset)
-    typer.echo(f"{name}: {dataset.tree.files} files, every one as the manifest promises, in {folder}")
+    checked = "every one as the manifest promises" if dataset.tree.sha256 else f"counted only: {dataset.note}"
+    typer.echo(f"{name}: {dataset.tree.files} files, {checked}, in {folder}")
 
 
 @data_app.command("verify")

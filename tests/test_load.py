@@ -1,5 +1,7 @@
 import subprocess
 import sys
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ from PIL import Image
 import medcourse as mc
 from medcourse.data import load as loading
 from medcourse.data.decode import read_image, read_mask
+from medcourse.data.phantom.skin import skin_photographs
 from medcourse.errors import CohortError, ManifestError, SourceError
 
 
@@ -18,7 +21,7 @@ def offline(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MEDCOURSE_MIRROR", raising=False)
     for name in ("HTTPS_PROXY", "https_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    monkeypatch.setattr(loading, "_PHANTOM_IMAGES", 120)
+    monkeypatch.setitem(loading.STAND_INS, "skin", partial(skin_photographs, images=120))
 
 
 @pytest.mark.usefixtures("offline")
@@ -35,11 +38,12 @@ def test_without_a_source_the_phantom_stands_in_and_says_so(capsys: pytest.Captu
 
 
 @pytest.mark.usefixtures("offline")
-def test_no_phantom_when_forbidden_or_unknown():
+def test_no_phantom_when_forbidden_or_unknown(monkeypatch: pytest.MonkeyPatch):
     with pytest.raises(SourceError, match=r"1\. Get ham10000"):
         mc.load("ham10000", phantom=False)
-    with pytest.raises(SourceError, match="no source answered"):
-        mc.load("chest-xray-pneumonia")
+    monkeypatch.setattr(loading, "STAND_INS", {})
+    with pytest.raises(SourceError, match="no phantom"):
+        mc.load("chest-xray-pneumonia", phantom=True)
     with pytest.raises(SourceError, match="no source answered"):
         mc.load_table("chexpert-readers")
 
@@ -78,12 +82,11 @@ def test_decoding(tmp_path: Path):
 
 
 def test_an_image_that_cannot_be_decoded_leaves_nothing_half_written(cache: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(loading, "_PHANTOM_IMAGES", 20)
+    def broken(row: int, _: int) -> None:
+        raise CohortError(f"image {row} is broken")
 
-    def broken(*_: object, photograph: int, **__: object) -> None:
-        raise CohortError(f"image {photograph} is broken")
-
-    monkeypatch.setattr(loading.phantoms, "skin_image", broken)
+    drawing = replace(skin_photographs(images=20), draw=broken)
+    monkeypatch.setitem(loading.STAND_INS, "skin", lambda: drawing)
     with pytest.raises(CohortError, match="is broken"):
         mc.load("ham10000", size=16, phantom=True)
     assert list((cache / "arrays").iterdir()) == []

@@ -15,7 +15,8 @@ def test_every_entry_is_complete():
         assert dataset.licence
         assert dataset.citation
         if dataset.kind == "images":
-            assert sum(dataset.counts.classes.values()) == dataset.counts.images
+            exclusive = sum(dataset.counts.classes.values()) == dataset.counts.images
+            assert exclusive == (dataset.task != "multilabel")
             assert set(dataset.counts.classes) == set(dataset.classes)
 
 
@@ -34,6 +35,7 @@ def test_a_table_is_not_loaded_as_images():
     [
         ("licence", None, "licence"),
         ("tree", {"files": 1, "sha256": "abc"}, "tree.sha256"),
+        ("tree", {"files": 1}, "where there is none to be had, `counts`"),
         ("sources", [], "sources"),
         ("sources", [{"sha256": "0" * 64}], "sources.0"),
         ("positive", "NORMAL", "positive"),

@@ -143,7 +143,7 @@ print(f"you guessed {my_guess} of {n_melanoma}; at a threshold of 0.5 it finds {
 mc.evaluate(resnet_test, threshold=0.5, seed=0).round(3)
 
 # %% [markdown]
-# Compare three lines. *accuracy* is about that of no model at all. *auroc* says that a melanoma scores higher than a nevus
+# Compare three lines. *accuracy* is near that of no model at all. *auroc* says that a melanoma scores higher than a nevus
 # most of the time: the model has learned something. *sensitivity* at 0.5 hides it.
 #
 # ### What the thread really measured
@@ -195,9 +195,8 @@ mc.checks.that(
 
 # %%
 table = mc.evaluate(resnet_test, threshold=0.5, seed=0)
-for metric in ("sensitivity", "specificity", "auroc"):
-    row = table.loc[metric]
-    print(f"{metric:12s} {row['value']:.2f}, 95 % interval {row['low']:.2f} to {row['high']:.2f}, width {row['high'] - row['low']:.2f}")
+table["width"] = table["high"] - table["low"]
+table.loc[["sensitivity", "specificity", "auroc"], ["value", "low", "high", "width"]].round(2)
 
 # %% [markdown]
 # **Exercise 3.** The standard error of a proportion shrinks with the square root of the number of cases. How many melanomas
@@ -247,11 +246,14 @@ fast, fast_run = small_network(lr=0.03, epochs=2)
 slow, slow_run = small_network(lr=0.001, epochs=8)
 
 # %%
+import pandas as pd
+
 fast_val, slow_val = fast.predict(splits.val), slow.predict(splits.val)
-for name, pred in {"lr 0.03": fast_val, "lr 0.001": slow_val}.items():
-    judged = mc.evaluate(pred, n_boot=200)["value"]
-    print(f"{name:9s} accuracy {judged['accuracy']:.3f}  sensitivity {judged['sensitivity']:.3f}  auroc {judged['auroc']:.3f}  "
-          f"scores {pred.scores.min():.4f} to {pred.scores.max():.4f}")
+small = {"lr 0.03": fast_val, "lr 0.001": slow_val}
+table = pd.DataFrame({name: mc.evaluate(pred)["value"] for name, pred in small.items()}).T
+table["lowest score"] = [pred.scores.min() for pred in small.values()]
+table["highest score"] = [pred.scores.max() for pred in small.values()]
+table[["accuracy", "sensitivity", "auroc", "lowest score", "highest score"]].round(4)
 
 # %% [markdown]
 # Same accuracy, same sensitivity, same confusion matrix or nearly so. Only the scores tell them apart.
@@ -260,7 +262,7 @@ for name, pred in {"lr 0.03": fast_val, "lr 0.001": slow_val}.items():
 import matplotlib.pyplot as plt
 
 figure, axes = plt.subplots(1, 2, figsize=(10, 2.6), layout="constrained")
-for axis, (name, pred) in zip(axes, {"learning rate 0.03": fast_val, "learning rate 0.001": slow_val}.items()):
+for axis, (name, pred) in zip(axes, small.items()):
     mc.plot.scores(pred, threshold=0.5, ax=axis)
     axis.set_title(name)
 
@@ -289,7 +291,6 @@ def kind(pred):
 
 # %% check="kind" points=3
 import numpy as np
-import pandas as pd
 
 
 def planted(low, high, spread, n=200):
@@ -330,7 +331,11 @@ def share_passed(trainer):
     """Share of the values above zero after each ReLU of the network."""
     shares, model = [], trainer.model.eval()
     relus = [layer for layer in model.modules() if isinstance(layer, torch.nn.ReLU)]
-    hooks = [layer.register_forward_hook(lambda *seen: shares.append(float((seen[-1] > 0).float().mean()))) for layer in relus]
+
+    def note(layer, given, passed):
+        shares.append(float((passed > 0).float().mean()))
+
+    hooks = [layer.register_forward_hook(note) for layer in relus]
     with torch.no_grad():
         model(torch.from_numpy(splits.val.read(range(64))) / 255)
     for hook in hooks:
@@ -338,7 +343,8 @@ def share_passed(trainer):
     return shares
 
 
-pd.DataFrame({"lr 0.03": share_passed(fast), "lr 0.001": share_passed(slow)}, index=["1st", "2nd", "3rd", "4th"]).round(2)
+passed = pd.DataFrame({"lr 0.03": share_passed(fast), "lr 0.001": share_passed(slow)})
+passed.set_index("layer " + (passed.index + 1).astype(str)).round(2)
 
 # %% [markdown]
 # At 0.03 a layer in the middle passes nothing at all: the first steps were so large that its ReLUs *died*. What comes after
@@ -400,16 +406,25 @@ print(f"chosen on validation: {cost_threshold:.3f}")
 before = mc.evaluate(resnet_test, threshold=0.5, seed=0)
 after = mc.evaluate(resnet_test, threshold=cost_threshold, seed=0)
 changed = mc.compare(resnet_test, resnet_test, threshold=(0.5, cost_threshold), seed=0)
+
+
+def told(value, row, sign=""):
+    """A value with its interval."""
+    return f"{value:{sign}.2f} [{row['low']:{sign}.2f}, {row['high']:{sign}.2f}]"
+
+
 print(f"ResNet18, {len(resnet_test)} test images, {n_melanoma} melanomas; 95 % intervals by lesion")
-print(f"{'':18s} {'at 0.5':>20s} {f'at {cost_threshold:.3f}':>20s} {'change':>22s}")
+print(f"{'':17s} {'at 0.5':>18s} {f'at {cost_threshold:.3f}':>18s} {'change':>21s}")
 for metric in ["sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced accuracy", "auroc"]:
     b, a, c = before.loc[metric], after.loc[metric], changed.loc[metric]
-    print(f"{metric:18s} {b['value']:6.2f} [{b['low']:.2f}, {b['high']:.2f}] {a['value']:6.2f} [{a['low']:.2f}, {a['high']:.2f}] "
-          f"{c['difference']:+7.2f} [{c['low']:+.2f}, {c['high']:+.2f}]")
+    columns = told(b["value"], b), told(a["value"], a), told(c["difference"], c, "+")
+    print(f"{metric:17s} {columns[0]:>18s} {columns[1]:>18s} {columns[2]:>21s}")
 
 # %%
-mc.plot.intervals({"at 0.5": before, "at the chosen threshold": after},
-                  ["sensitivity", "specificity", "ppv", "accuracy", "balanced accuracy", "auroc"]);
+mc.plot.intervals(
+    {"at 0.5": before, "at the chosen threshold": after},
+    ["sensitivity", "specificity", "ppv", "accuracy", "balanced accuracy", "auroc"],
+);
 
 # %% [markdown]
 # **Figure 4.** The same ResNet on the same test images at two thresholds: sensitivity rises far beyond its interval, specificity

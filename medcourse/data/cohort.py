@@ -1,12 +1,14 @@
 """A cohort: images, one table row for each, and who the group (patient or lesion) of each image is."""
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from medcourse.data import own
 from medcourse.data.rows import ImageRows
 from medcourse.errors import CohortError
 
@@ -62,6 +64,82 @@ class Cohort:
         self.task: Task = task or self._natural_task()
         self._check()
         self._targets = self._encode()
+
+    # ------------------------------------------------------------------ your own images
+
+    @classmethod
+    def from_folder(
+        cls,
+        path: str | Path,
+        *,
+        group: own.Group,
+        positive: str | None = None,
+        size: int = 64,
+        mode: own.Mode = "auto",
+        on_error: own.OnError = "raise",
+        laterality: bool = False,
+        progress: bool = True,
+    ) -> "Cohort":
+        """A cohort of your own images: one folder per class, whatever lies below it.
+
+        Files are recognised by their ending (PNG, JPEG, TIFF, BMP, GIF, WebP, DICOM); others are left out. The table
+        gets the columns label (the class folder), group, path, original_width, original_height (pixels); the image id
+        is the path.
+
+        Args:
+            path: the folder that holds the class folders.
+            group: who the image shows. A regular expression, searched in the file name (in the path below ``path`` if
+                it contains a "/"): its one bracket, or all that it matches. Or a function of that path. Or None: every
+                image is a patient of its own.
+            positive: the positive class; must be stated for two classes.
+            size: height and width in pixels; images are resized to squares.
+            mode: "L" (grey), "RGB", or "auto": grey when the channels of every image are equal.
+            on_error: "raise" for images that cannot be read, or "skip" them and say so.
+            laterality: left and right mean something in these images.
+            progress: show a bar when decoding takes longer than two seconds.
+
+        Raises:
+            CohortError: no folder, an empty class, one class only, unreadable images, images without a group, or
+                arguments that do not fit.
+        """
+        made = own.folder_parts(path, group, positive, size, mode, on_error, progress)
+        return cls(made.images, made.table, made.classes, name=Path(path).resolve().name, laterality=laterality)
+
+    @classmethod
+    def from_table(
+        cls,
+        table: pd.DataFrame,
+        root: str | Path,
+        *,
+        image: str = "path",
+        label: str | Sequence[str] = "label",
+        group: str | None,
+        positive: str | None = None,
+        size: int = 64,
+        mode: own.Mode = "auto",
+        on_error: own.OnError = "raise",
+        laterality: bool = False,
+        progress: bool = True,
+    ) -> "Cohort":
+        """A cohort of your own images, named by a table.
+
+        Args:
+            table: one row per image; all its columns are kept, only ``label`` and ``group`` are set anew. The column or
+                index ``image_id`` gives the ids, else the paths do.
+            root: the folder that the paths start from.
+            image: the column of the paths.
+            label: the column of the classes; or a list of columns of 0, 1 and NaN, which makes a multilabel cohort (a
+                leading ``y_`` is no part of the finding's name).
+            group: the column of the patients (lesions, ...); None if every image is a patient of its own.
+            positive, size, mode, on_error, laterality, progress: as in ``from_folder``.
+
+        Raises:
+            CohortError: as ``from_folder``, and missing columns, empty cells, an image named twice.
+        """
+        made = own.table_parts(table, root, image, label, group, positive, size, mode, on_error, progress)
+        task: Task | None = None if isinstance(label, str) else "multilabel"
+        name = Path(root).resolve().name
+        return cls(made.images, made.table, made.classes, task=task, name=name, laterality=laterality)
 
     # ------------------------------------------------------------------ what it holds
 

@@ -5,7 +5,8 @@ cache or none. Its key holds the source's hash, size, mode and the files in thei
 """
 
 import hashlib
-import tempfile
+import struct
+import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,12 +15,22 @@ from pathlib import Path
 import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps
 
-from medcourse.data.fetch import cache_folder, publish
+from medcourse.data.dicom import is_dicom, read_dicom, stretch
+from medcourse.data.fetch import cache_folder, publish, unfinished
 from medcourse.errors import CohortError
 
 THREADS = 4  # Pillow releases the interpreter while it decodes
+# What Pillow raises on files that are missing, broken, or of a mode that it cannot convert
+_BROKEN = (OSError, SyntaxError, ValueError, EOFError, struct.error, zlib.error, Image.DecompressionBombError)
+
+
+def checked_size(size: object) -> int:
+    """A size in pixels; CohortError unless it is a whole number of 1 or more."""
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
+        raise CohortError(f"size={size!r}: give the height and width in pixels, a whole number of 1 or more")
+    return int(size)
 
 
 @dataclass(frozen=True)
@@ -52,9 +63,8 @@ def stack(
     order = hashlib.sha256("\n".join(files).encode()).hexdigest()[:8]
     folder = cache_folder() / "arrays" / f"{key}-{size}px-{mode}-{order}"
     if not folder.is_dir():
-        folder.parent.mkdir(exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".decode-") as scratch:
-            made = Path(scratch) / "stack"
+        with unfinished(folder.parent) as scratch:
+            made = scratch / "stack"
             made.mkdir()
             channels = 3 if mode == "RGB" else 1
             _fill(made, (len(files), channels, size, size), draw, masks)
@@ -88,18 +98,45 @@ def _fill(
 
 
 def read_image(path: Path, size: int, mode: str) -> NDArray[np.uint8]:
-    """One image file as uint8, C x size x size (resized to a square, antialiased).
+    """One image file as uint8, C x size x size (resized to a square, antialiased); see ``read_with_size``."""
+    return read_with_size(path, size, mode)[0]
+
+
+def read_with_size(path: Path, size: int, mode: str) -> tuple[NDArray[np.uint8], tuple[int, int]]:
+    """One image file as uint8, C x size x size (a square, antialiased), and its own width and height in pixels.
+
+    Any file that Pillow opens, and DICOM with pydicom. The camera's orientation (EXIF) is applied; transparent pixels
+    become black; more than 8 bits are stretched from the picture's own minimum to its own maximum.
 
     Raises:
-        CohortError: the file is missing, or is no image.
+        CohortError: the file is missing, is no image, or holds several.
     """
     try:
-        with Image.open(path) as picture:
-            picture.draft(mode, (size, size))  # JPEG: decode at the nearest larger power-of-two scale
-            pixels = np.asarray(picture.convert(mode).resize((size, size), Image.Resampling.BILINEAR))
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        if is_dicom(path):
+            picture = read_dicom(path)
+            original = picture.size
+        else:
+            with Image.open(path) as opened:
+                frames = getattr(opened, "n_frames", 1)
+                if frames > 1 and opened.format != "MPO":  # MPO: a photograph and its preview
+                    raise CohortError(f"{path} holds {frames} pictures; save those you need as single images")
+                turned = opened.getexif().get(ExifTags.Base.Orientation, 1) >= 5
+                original = (opened.height, opened.width) if turned else opened.size
+                opened.draft(mode, (size, size))  # JPEG: decode at the nearest larger power-of-two scale
+                picture = _eight_bits(ImageOps.exif_transpose(opened), path)
+        pixels = np.asarray(picture.convert(mode).resize((size, size), Image.Resampling.BILINEAR))
+    except _BROKEN as error:
         raise CohortError(f"{path} cannot be read as an image: {error}") from error
-    return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1)
+    return pixels[None] if mode == "L" else pixels.transpose(2, 0, 1), original
+
+
+def _eight_bits(picture: Image.Image, path: Path) -> Image.Image:
+    if picture.mode.startswith(("I", "F")):
+        return Image.fromarray(stretch(np.asarray(picture), path))
+    if picture.has_transparency_data:
+        black = Image.new("RGBA", picture.size, (0, 0, 0, 255))
+        return Image.alpha_composite(black, picture.convert("RGBA")).convert("RGB")
+    return picture
 
 
 def read_mask(path: Path, size: int) -> NDArray[np.uint8]:
@@ -111,6 +148,6 @@ def read_mask(path: Path, size: int) -> NDArray[np.uint8]:
     try:
         with Image.open(path) as picture:
             pixels = np.asarray(picture.convert("L").resize((size, size), Image.Resampling.NEAREST))
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+    except _BROKEN as error:
         raise CohortError(f"{path} cannot be read as a mask: {error}") from error
     return (pixels > 127).astype(np.uint8)

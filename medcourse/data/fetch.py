@@ -5,13 +5,20 @@ else is refused by hash and named; the first that holds the right files is unpac
 appears under its final name only when every file has been checked, so a killed or parallel fetch leaves no half of it.
 """
 
+import fnmatch
+import gzip
 import hashlib
 import os
 import shutil
 import stat
 import sys
+import tarfile
 import tempfile
+import time
 import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 
 from medcourse.data.manifest import Dataset, Source, Tree
@@ -20,6 +27,7 @@ from medcourse.errors import IntegrityError, SourceError
 MIRROR = "MEDCOURSE_MIRROR"
 CACHE = "MEDCOURSE_CACHE"
 TIMEOUT = "MEDCOURSE_TIMEOUT"
+_DAY = 24 * 3600  # seconds
 
 
 class _UnreachableError(Exception):
@@ -57,8 +65,13 @@ def make_mirror_absolute() -> None:
 
 
 def tree_folder(dataset: Dataset) -> Path:
-    """Where the unpacked, checked files of a data set lie (whether or not they are there yet)."""
-    return cache_folder() / "trees" / f"{dataset.name}-{dataset.tree.sha256[:16]}"
+    """Where the unpacked, checked files of a data set lie; when they are not there yet, where they are going to."""
+    folders = [_folder_of(dataset, tree) for tree in dataset.trees]
+    return next((folder for folder in folders if folder.is_dir()), folders[0])
+
+
+def _folder_of(dataset: Dataset, tree: Tree) -> Path:
+    return cache_folder() / "trees" / f"{dataset.name}-{tree.sha256[:16] if tree.sha256 else 'counted'}"
 
 
 def fetch(dataset: Dataset, progress: bool = True) -> Path:
@@ -75,23 +88,23 @@ def fetch(dataset: Dataset, progress: bool = True) -> Path:
     folder = tree_folder(dataset)
     if folder.is_dir():
         return folder
-    folder.parent.mkdir(exist_ok=True)
     unreachable: list[str] = []
     refused: list[str] = []
     for source in dataset.sources:
-        with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".fetch-") as scratch:
+        tree = source.tree or dataset.tree
+        with unfinished(folder.parent) as scratch:
             try:
-                place, archive = _obtain(source, Path(scratch), progress)
-                unpacked = Path(scratch) / "tree"
-                _unpack(archive, unpacked, source, dataset.tree)
-                _check_tree(unpacked, dataset.tree)
+                place, archive = _obtain(source, scratch, progress)
+                unpacked = scratch / "tree"
+                _unpack(archive, unpacked, source, tree)
+                _check_tree(unpacked, tree)
             except _UnreachableError as error:
                 unreachable.append(str(error))
             except _RefusedError as error:
                 refused.append(f"{place}: {error}")
             else:
-                publish(unpacked, folder)
-                return folder
+                publish(unpacked, _folder_of(dataset, tree))
+                return tree_folder(dataset)
     if refused:
         raise IntegrityError(
             f"'{dataset.name}' was refused, because what came is not what the manifest promises:\n"
@@ -120,6 +133,21 @@ def manual_steps(dataset: Dataset) -> str:
     )
 
 
+@contextmanager
+def unfinished(beside: Path) -> Iterator[Path]:
+    """A scratch folder on the same disk as its final place (so that ``publish`` can rename), removed at the end.
+
+    What killed runs have left is removed too, once it is a day old: a younger one may belong to a run that still works.
+    """
+    beside.mkdir(exist_ok=True)
+    for old in beside.glob(".unfinished-*"):
+        with suppress(FileNotFoundError):  # another process was quicker
+            if time.time() - old.stat().st_mtime > _DAY:
+                shutil.rmtree(old)
+    with tempfile.TemporaryDirectory(dir=beside, prefix=".unfinished-") as scratch:
+        yield Path(scratch)
+
+
 def publish(made: Path, final: Path) -> None:
     """Rename a finished folder to its final name; when another process was first, theirs is kept."""
     try:
@@ -132,14 +160,13 @@ def publish(made: Path, final: Path) -> None:
 
 def check_cached(dataset: Dataset) -> bool | None:
     """Hash a data set's cached files again: True when intact, False when not, None when it is not in the cache."""
-    folder = tree_folder(dataset)
-    if not folder.is_dir():
-        return None
+    cached = [(folder, tree) for tree in dataset.trees if (folder := _folder_of(dataset, tree)).is_dir()]
     try:
-        _check_tree(folder, dataset.tree)
+        for folder, tree in cached:
+            _check_tree(folder, tree)
     except _RefusedError:
         return False
-    return True
+    return True if cached else None
 
 
 def _obtain(source: Source, scratch: Path, progress: bool) -> tuple[str, Path]:
@@ -152,7 +179,7 @@ def _obtain(source: Source, scratch: Path, progress: bool) -> tuple[str, Path]:
     else:
         place = f"{base}/{source.mirror}"
     if place.startswith(("http://", "https://")):
-        archive = scratch / "archive.zip"
+        archive = scratch / "archive"
         _download(place, archive, progress)
     else:
         archive = Path(place)
@@ -183,28 +210,54 @@ def _unpack(archive: Path, folder: Path, source: Source, tree: Tree) -> None:
     """Write the members that belong to the data set; refuse a wrong hash or any path that leaves the folder."""
     if source.sha256 and (found := sha256(archive)) != source.sha256:
         raise _RefusedError(f"{_looks_like(archive)} with sha256 {found[:16]}..., expected {source.sha256[:16]}...")
+    if source.file:
+        target = folder / source.file
+        target.parent.mkdir(parents=True)
+        shutil.copyfile(archive, target)
+        return
+    unpack = _unzip if zipfile.is_zipfile(archive) else _untar
     try:
-        with zipfile.ZipFile(archive) as packed:
-            for info in packed.infolist():
-                _refuse_unsafe(info)
-                path = None if info.is_dir() else source.renamed(info.filename)
-                if path is None or not tree.holds(path):
-                    continue
-                target = folder / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                with packed.open(info) as member, target.open("wb") as out:
-                    shutil.copyfileobj(member, out)
-    except (zipfile.BadZipFile, EOFError) as error:
+        unpack(archive, lambda name: _target(name, folder, source, tree))
+    except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise _RefusedError(f"{_looks_like(archive)} ({error})") from error
 
 
-def _refuse_unsafe(info: zipfile.ZipInfo) -> None:
-    name = info.filename
+def _unzip(archive: Path, target_of: Callable[[str], Path | None]) -> None:
+    with zipfile.ZipFile(archive) as packed:
+        for info in packed.infolist():
+            _refuse_unsafe(info.orig_filename)
+            if stat.S_ISLNK(info.external_attr >> 16):
+                raise _RefusedError(f"the archive's member '{info.filename}' is a symbolic link")
+            if not info.is_dir() and (target := target_of(info.filename)):
+                with packed.open(info) as member, target.open("wb") as out:
+                    shutil.copyfileobj(member, out)
+
+
+def _untar(archive: Path, target_of: Callable[[str], Path | None]) -> None:
+    with tarfile.open(archive, "r:gz") as packed:
+        for info in packed:
+            _refuse_unsafe(info.name)
+            if not (info.isfile() or info.isdir()):
+                raise _RefusedError(f"the archive's member '{info.name}' is a symbolic link or no file at all")
+            if info.isfile() and (target := target_of(info.name)) and (member := packed.extractfile(info)):
+                with member, target.open("wb") as out:
+                    shutil.copyfileobj(member, out)
+
+
+def _target(name: str, folder: Path, source: Source, tree: Tree) -> Path | None:
+    """Where a member goes; None when it does not belong to the data set."""
+    path = source.renamed(name)
+    if path is None or not tree.holds(path):
+        return None
+    _refuse_unsafe(path)
+    (folder / path).parent.mkdir(parents=True, exist_ok=True)
+    return folder / path
+
+
+def _refuse_unsafe(name: str) -> None:
     path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts or "\\" in info.orig_filename or (path.parts and ":" in path.parts[0]):
+    if path.is_absolute() or ".." in path.parts or "\\" in name or (path.parts and ":" in path.parts[0]):
         raise _RefusedError(f"the archive's member '{name}' would be written outside its folder")
-    if stat.S_ISLNK(info.external_attr >> 16):
-        raise _RefusedError(f"the archive's member '{name}' is a symbolic link")
 
 
 def _looks_like(archive: Path) -> str:
@@ -214,8 +267,10 @@ def _looks_like(archive: Path) -> str:
     if head.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "an HTML page"
     size = f"{archive.stat().st_size} bytes"
+    if head.startswith(b"\x1f\x8b"):
+        return f"a gzip archive of {size}"
     if not head.startswith(b"pk"):
-        return f"{size} that are no zip archive"
+        return f"{size} that are no archive"
     return f"a zip archive of {size}" if zipfile.is_zipfile(archive) else f"a truncated zip archive of {size}"
 
 
@@ -223,6 +278,11 @@ def _check_tree(folder: Path, tree: Tree) -> None:
     paths = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
     if len(paths) != tree.files:
         raise _RefusedError(f"{len(paths)} of its files belong to the data set, expected {tree.files}")
+    for pattern, expected in tree.counts.items():
+        if (found := len(fnmatch.filter(paths, pattern))) != expected:
+            raise _RefusedError(f"{found} of its files match {pattern}, expected {expected}")
+    if tree.sha256 is None:
+        return
     digest = hashlib.sha256()
     for path in paths:
         digest.update(f"{sha256(folder / path)}  {path}\n".encode())

@@ -7,17 +7,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.data import phantom as phantoms
 from medcourse.data import sources
 from medcourse.data.cohort import Cohort
-from medcourse.data.decode import read_image, read_mask, stack
+from medcourse.data.decode import checked_size, read_image, read_mask, stack
 from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
 from medcourse.data.manifest import Dataset, find_dataset, read_manifest
-from medcourse.errors import CohortError, SourceError
+from medcourse.data.phantom.cohorts import STAND_INS
+from medcourse.data.phantom.readers import reader_tables
+from medcourse.errors import SourceError
 
-_PHANTOM_IMAGES = 3500
-_PHANTOM_SEED = 0
-_PHANTOM_VERSION = 3  # part of the cache key; raise it when the drawing changes
+_PHANTOM_VERSION = 4  # part of the cache key; raise it when the drawing changes
 
 
 def datasets() -> pd.DataFrame:
@@ -67,12 +66,11 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
         CohortError: a size that is no positive number, or an image that cannot be decoded.
     """
     dataset = find_dataset(name, kind="images")
-    if isinstance(size, bool) or not isinstance(size, (int, np.integer)) or size < 1:
-        raise CohortError(f"size={size!r}: give the height and width in pixels, a whole number of 1 or more")
+    size = checked_size(size)
     if phantom is True:
-        return _draw(dataset, int(size))
+        return _draw(dataset, size)
     try:
-        folder = fetch(dataset, progress)
+        folders = [fetch(find_dataset(needed), progress) for needed in (name, *dataset.needs)]
     except SourceError as error:
         if phantom is False or dataset.phantom is None:
             raise
@@ -81,28 +79,40 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
             f"PHANTOM DATA: '{name}' could not be fetched ({reasons}), so these images are drawn, not photographed; "
             "results on them say nothing about patients."
         )
-        return _draw(dataset, int(size))
-    return _decode(dataset, folder, int(size))
+        return _draw(dataset, size)
+    return _decode(dataset, folders, size)
 
 
-def load_table(name: str, progress: bool = True) -> pd.DataFrame | dict[str, pd.DataFrame]:
+def load_table(name: str, progress: bool = True, phantom: bool = False) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """A data set without images: a DataFrame, or a dict of them by file.
 
     Args:
         name: a data set of kind "tables" in ``mc.datasets()``.
         progress: show a bar while downloading.
+        phantom: True draws a stand-in with the same files and columns; nothing else ever substitutes a table.
 
     Raises:
         ManifestError: unknown name, or a data set of images.
-        SourceError: no source can be reached.
+        SourceError: no source can be reached, or a phantom was asked for and none exists.
         IntegrityError: a source holds something else than the manifest promises.
     """
     dataset = find_dataset(name, kind="tables")
+    if phantom:
+        if dataset.phantom != "readers":
+            raise SourceError(f"there is no phantom for '{name}'.\n{manual_steps(dataset)}")
+        return {file: table for file, table in reader_tables().items() if file != "truth"}
     return sources.TABLES[name](fetch(dataset, progress))
 
 
-def _decode(dataset: Dataset, folder: Path, size: int) -> Cohort:
-    table = sources.IMAGES[dataset.name](folder)
+def weights_file(name: str, progress: bool = True) -> Path:
+    """The checked safetensors file of a data set of kind "weights"; raises as ``load_table``."""
+    dataset = find_dataset(name, kind="weights")
+    return next(fetch(dataset, progress).rglob("*.safetensors"))
+
+
+def _decode(dataset: Dataset, folders: list[Path], size: int) -> Cohort:
+    folder = folders[0]
+    table = sources.IMAGES[dataset.name](*folders)
     has_masks = "mask_path" in table
     paths = table["path"].tolist()
     mask_paths = table["mask_path"].tolist() if has_masks else []
@@ -113,24 +123,37 @@ def _decode(dataset: Dataset, folder: Path, size: int) -> Cohort:
 
     made = stack(folder.name, size, dataset.mode, paths, draw, has_masks)
     return Cohort(
-        made.images, table, dataset.classes, masks=made.masks, name=dataset.name, laterality=dataset.laterality
+        made.images,
+        table,
+        dataset.classes,
+        task=dataset.task,
+        masks=made.masks,
+        name=dataset.name,
+        laterality=dataset.laterality,
     )
 
 
 def _draw(dataset: Dataset, size: int) -> Cohort:
-    if dataset.phantom != "skin":
-        raise SourceError(f"there is no phantom for '{dataset.name}' yet.\n{manual_steps(dataset)}")
-    table = phantoms.skin_table(_PHANTOM_IMAGES, _PHANTOM_SEED)
-    lesions = list(zip(table["dx"], table["group"], strict=True))
+    if dataset.phantom not in STAND_INS:
+        raise SourceError(f"there is no phantom for '{dataset.name}'.\n{manual_steps(dataset)}")
+    drawing = STAND_INS[dataset.phantom]()
     made = stack(
-        f"phantom-skin-v{_PHANTOM_VERSION}-{_PHANTOM_IMAGES}-{_PHANTOM_SEED}",
+        f"phantom-{dataset.phantom}-v{_PHANTOM_VERSION}",
         size,
         dataset.mode,
-        table.index.tolist(),
-        lambda i: phantoms.skin_image(*lesions[i], photograph=i, size=size, seed=_PHANTOM_SEED),
+        drawing.table.index.tolist(),
+        lambda row: drawing.draw(row, size),
         masks=True,
     )
-    return Cohort(made.images, table, dataset.classes, masks=made.masks, name=dataset.name, is_phantom=True)
+    return Cohort(
+        made.images,
+        drawing.table,
+        dataset.classes,
+        masks=made.masks,
+        name=dataset.name,
+        laterality=dataset.laterality,
+        is_phantom=True,
+    )
 
 
 def _where(dataset: Dataset) -> str:

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from medcourse.errors import ManifestError
 
+Kind = Literal["images", "tables", "weights"]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 
 
@@ -21,14 +22,47 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+class Tree(_Strict):
+    """The files that make up a data set, recognised by one hash over their paths and contents.
+
+    Where nobody has published a hash and we could not fetch the files ourselves, ``counts`` says how many files match each
+    pattern instead; that finds a truncated or wrong archive, but not a changed picture.
+    """
+
+    files: int = Field(gt=0)
+    include: list[str] = ["*"]
+    exclude: list[str] = []
+    sha256: Sha256 | None = None
+    counts: dict[str, int] = {}
+
+    @model_validator(mode="after")
+    def _recognisable(self) -> "Tree":
+        if self.sha256 is None and not self.counts:
+            raise ValueError("a tree states its `sha256`, or where there is none to be had, `counts` of files")
+        return self
+
+    def holds(self, path: str) -> bool:
+        """Whether a path belongs to the data set."""
+        return any(fnmatch.fnmatchcase(path, p) for p in self.include) and not any(
+            fnmatch.fnmatchcase(path, p) for p in self.exclude
+        )
+
+
 class Source(_Strict):
-    """One place that may hold the archive: a file name in the mirror, or a public address."""
+    """One place that may hold the archive: a file name in the mirror, or a public address.
+
+    With ``file`` it is no archive: the file itself is stored under that path. With ``tree`` it holds the data set in a form
+    of its own (say, at the original size).
+    """
 
     mirror: str | None = None
     url: str | None = Field(default=None, pattern="^https?://")
     sha256: Sha256 | None = None
     bytes: int | None = Field(default=None, gt=0)
     paths: dict[str, str] = {}
+    file: str | None = None
+    note: str = ""
+    tree: Tree | None = None
 
     @model_validator(mode="after")
     def _one_place(self) -> "Source":
@@ -46,21 +80,6 @@ class Source(_Strict):
         return None
 
 
-class Tree(_Strict):
-    """The files that make up a data set, recognised by one hash over their paths and contents."""
-
-    files: int = Field(gt=0)
-    include: list[str] = ["*"]
-    exclude: list[str] = []
-    sha256: Sha256
-
-    def holds(self, path: str) -> bool:
-        """Whether a path belongs to the data set."""
-        return any(fnmatch.fnmatchcase(path, p) for p in self.include) and not any(
-            fnmatch.fnmatchcase(path, p) for p in self.exclude
-        )
-
-
 class Counts(_Strict):
     """How many images (or table rows), groups, and images of each class there are."""
 
@@ -75,12 +94,14 @@ class Dataset(_Strict):
 
     name: str
     title: str
-    kind: Literal["images", "tables"]
+    kind: Kind
     task: Literal["binary", "multiclass", "multilabel"] | None = None
     classes: list[str] = []
     positive: str | None = None
-    group: str
+    group: str = ""
     group_note: str = ""
+    needs: list[str] = []
+    note: str = ""
     mode: Literal["L", "RGB"] = "RGB"
     laterality: bool = False
     licence: str
@@ -98,6 +119,11 @@ class Dataset(_Strict):
         if self.task == "binary" and self.classes[1:] != [self.positive]:
             raise ValueError("a binary data set has two classes and names the second one in `positive`")
         return self
+
+    @property
+    def trees(self) -> list[Tree]:
+        """The data set's tree, then those of sources that hold it in a form of their own."""
+        return [self.tree, *(s.tree for s in self.sources if s.tree)]
 
     @property
     def size_mb(self) -> float:
@@ -149,7 +175,7 @@ def _dataset(path: Path, name: str, fields: object) -> Dataset:
         raise ManifestError(f"{path}: data set '{name}' is malformed ({problems}). Correct these fields.") from error
 
 
-def find_dataset(name: str, kind: Literal["images", "tables"] | None = None) -> Dataset:
+def find_dataset(name: str, kind: Kind | None = None) -> Dataset:
     """The manifest's entry for a name.
 
     Raises:
@@ -162,6 +188,8 @@ def find_dataset(name: str, kind: Literal["images", "tables"] | None = None) -> 
         raise ManifestError(f"no data set is called '{name}'.{hint} mc.datasets() lists all {len(known)}.")
     dataset = known[name]
     if kind and dataset.kind != kind:
-        call = "mc.load_table" if dataset.kind == "tables" else "mc.load"
-        raise ManifestError(f"'{name}' is made of {dataset.kind}: call {call}('{name}').")
+        call = {"images": f"mc.load('{name}')", "tables": f"mc.load_table('{name}')"}.get(
+            dataset.kind, "mc.build_model"
+        )
+        raise ManifestError(f"'{name}' is made of {dataset.kind}: call {call}.")
     return dataset

@@ -20,7 +20,9 @@ from medcourse.evaluation.predictions import Predictions
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 
 
-def images(cohort: Cohort, ids: Sequence[str], columns: int = 8, title: str = "label") -> NDArray[Any]:
+def images(
+    cohort: Cohort, ids: Sequence[str], columns: int = 8, title: str = "label", inches: float = 1.2
+) -> NDArray[Any]:
     """A sheet of images with a line of the table above each.
 
     Args:
@@ -28,12 +30,13 @@ def images(cohort: Cohort, ids: Sequence[str], columns: int = 8, title: str = "l
         ids: image ids, in reading order.
         columns: images per row.
         title: table column written above each image.
+        inches: width of one image.
 
     Returns:
         An array of Axes, rows x columns.
     """
     rows = -(-len(ids) // columns)
-    _, axes = plt.subplots(rows, columns, figsize=(1.2 * columns, 1.4 * rows), squeeze=False, layout="constrained")
+    _, axes = plt.subplots(rows, columns, figsize=(inches * columns, (inches + 0.2) * rows), squeeze=False, layout="constrained")
     shown = cohort.subset(ids)
     for axis in axes.flat:
         axis.set_axis_off()

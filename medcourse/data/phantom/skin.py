@@ -1,8 +1,8 @@
-"""Phantoms: drawn stand-ins with known truth, for machines that reach no data.
+"""Drawn pigmented lesions with the columns of HAM10000.
 
-``skin_table`` and ``skin_image`` draw pigmented lesions with the columns of HAM10000. Nevi and melanomas differ in one
-hidden number, the suspicion of the lesion, from which irregular border, dark and blue-grey patches and asymmetry all
-follow; the two classes overlap in it on purpose, so that no model can be perfect. Everything follows from the seed.
+Nevi and melanomas differ in one hidden number, the suspicion of the lesion, from which irregular border, dark and
+blue-grey patches and asymmetry all follow; the two classes overlap in it on purpose, so that no model can be perfect.
+Everything follows from the seed.
 """
 
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from medcourse.data.phantom.canvas import Drawing, clouds, plane
 
 # Shares of HAM10000 (6,705 nevi of 10,015 and so on), and how each diagnosis is drawn.
 _SHARES = {"akiec": 0.033, "bcc": 0.051, "bkl": 0.110, "df": 0.011, "mel": 0.111, "nv": 0.670, "vasc": 0.014}
@@ -92,8 +94,8 @@ def skin_image(
     rng = np.random.default_rng([seed, 2, photograph])
     x, y = _grid(size, rng)
     mask = _shape(lesion, x, y)
-    colour = lesion.skin[:, None, None] * (1 + 0.05 * _clouds(size, rng, 4))
-    inside = lesion.pigment[:, None, None] * (1 + 0.14 * _clouds(size, rng, 6))
+    colour = lesion.skin[:, None, None] * (1 + 0.05 * clouds(size, rng, 4))
+    inside = lesion.pigment[:, None, None] * (1 + 0.14 * clouds(size, rng, 6))
     for px, py, radius, strength in lesion.patches:
         spot = strength * np.exp(-((x - px) ** 2 + (y - py) ** 2) / (2 * radius**2))
         inside = inside * (1 - 0.75 * spot) + np.array([0.02, 0.04, 0.09])[:, None, None] * spot
@@ -102,6 +104,18 @@ def skin_image(
     picture = _hair(picture, size, rng)
     picture = picture * rng.uniform(0.9, 1.08) * (1 - 0.12 * (x**2 + y**2)) + rng.normal(0, 0.012, picture.shape)
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8), (mask > 0).astype(np.uint8)
+
+
+def skin_photographs(images: int = 3500, seed: int = 0) -> Drawing:
+    """The table of ``skin_table`` with the drawing of each row."""
+    table = skin_table(images, seed)
+    lesions = list(zip(table["dx"], table["group"], strict=True))
+    return Drawing(
+        table,
+        tuple(_SHARES),
+        "RGB",
+        lambda row, size: skin_image(*lesions[row], photograph=row, size=size, seed=seed),
+    )
 
 
 def _lesion(dx: str, rng: np.random.Generator) -> _Lesion:
@@ -130,8 +144,7 @@ def _lesion(dx: str, rng: np.random.Generator) -> _Lesion:
 
 def _grid(size: int, rng: np.random.Generator) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Coordinates in -1..1 as this photograph saw the lesion: turned, zoomed, shifted."""
-    line = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
-    x, y = np.meshgrid(line, line)
+    x, y = plane(size)
     turn, zoom = rng.uniform(0, 2 * np.pi), rng.uniform(0.85, 1.2)
     dx, dy = rng.normal(0, 0.05, 2)
     return (
@@ -149,22 +162,11 @@ def _shape(lesion: _Lesion, x: NDArray[np.float32], y: NDArray[np.float32]) -> N
     return (lesion.radius * (1 + border) - np.hypot(u, v)).astype(np.float32)
 
 
-def _clouds(size: int, rng: np.random.Generator, cells: int) -> NDArray[np.float32]:
-    """Smooth noise of mean 0 and standard deviation about 0.6: a coarse grid, interpolated."""
-    coarse = rng.normal(0, 1, (cells + 1, cells + 1))
-    at = np.linspace(0, cells, size, endpoint=False)
-    low = at.astype(int)
-    t = at - low
-    rows = coarse[low] * (1 - t)[:, None] + coarse[low + 1] * t[:, None]
-    return (rows[:, low] * (1 - t) + rows[:, low + 1] * t).astype(np.float32)
-
-
 def _hair(picture: NDArray[np.float32], size: int, rng: np.random.Generator) -> NDArray[np.float32]:
     """A few dark hairs on one photograph in four."""
     if rng.random() > 0.25:
         return picture
-    line = (np.arange(size, dtype=np.float32) + 0.5) / size * 2 - 1
-    x, y = np.meshgrid(line, line)
+    x, y = plane(size)
     for _ in range(rng.integers(1, 5)):
         angle, offset, bend = rng.uniform(0, np.pi), rng.uniform(-0.8, 0.8), rng.uniform(-0.4, 0.4)
         along = np.cos(angle) * x + np.sin(angle) * y

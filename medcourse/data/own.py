@@ -1,0 +1,274 @@
+"""Your own images: from one folder per class, or from a table, to what a cohort is made of.
+
+Images are decoded once into the same cache as the data sets of the manifest. The key holds the folder, and every file's
+name, size and modification time, so a changed file is decoded again and the second call is immediate.
+"""
+
+import hashlib
+import re
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.lib.format import open_memmap
+from numpy.typing import NDArray
+
+from medcourse.data.decode import THREADS, checked_size, read_with_size
+from medcourse.data.dicom import SUFFIXES, is_dicom, require_pydicom
+from medcourse.data.fetch import cache_folder, publish, unfinished
+from medcourse.errors import CohortError
+
+Mode = Literal["auto", "L", "RGB"]
+OnError = Literal["raise", "skip"]
+Group = str | Callable[[str], str] | None
+
+_IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", *SUFFIXES}
+_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+_CHUNK = 256
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a cohort is made of: images (uint8, N x C x size x size), table, class names."""
+
+    images: NDArray[np.uint8]
+    table: pd.DataFrame
+    classes: list[str]
+
+
+def folder_parts(
+    path: str | Path, group: Group, positive: str | None, size: int, mode: Mode, on_error: OnError, progress: bool
+) -> Parts:
+    """See ``Cohort.from_folder``."""
+    root = _existing_folder(path)
+    folders = sorted(p for p in root.iterdir() if p.is_dir() and not _hidden(p))
+    names = [p.name for p in folders]
+    if names and set(map(str.lower, names)) <= _SPLITS:
+        raise CohortError(f"{root} holds {names}, which are no classes; give one of these folders, or use from_table")
+    stray = _images_in(root.iterdir())
+    if stray:
+        raise CohortError(
+            f"{len(stray)} images lie beside the class folders of {root}, e.g. {stray[0].name}; move them"
+        )
+    labels: dict[str, str] = {}
+    for folder in folders:
+        found = _images_in(folder.rglob("*"))
+        if not found:
+            raise CohortError(f"the class folder {folder} holds no image; fill it or remove it")
+        labels |= {file.relative_to(root).as_posix(): folder.name for file in found}
+    classes = _ordered(names, positive, f"the folder {root}")
+    table = pd.DataFrame({"label": labels.values(), "group": _groups(list(labels), group)}, index=list(labels))
+    return _decoded(root, table.assign(path=table.index), classes, size, mode, on_error, progress)
+
+
+def table_parts(
+    table: pd.DataFrame,
+    root: str | Path,
+    image: str,
+    label: str | Sequence[str],
+    group: str | None,
+    positive: str | None,
+    size: int,
+    mode: Mode,
+    on_error: OnError,
+    progress: bool,
+) -> Parts:
+    """See ``Cohort.from_table``."""
+    root = _existing_folder(root)
+    labels = [label] if isinstance(label, str) else list(label)
+    if "image_id" in table.columns:
+        table = table.set_index("image_id")
+    wanted = [image, *labels, *([group] if group else [])]
+    if missing := [column for column in wanted if column not in table.columns]:
+        raise CohortError(f"the table lacks the column(s) {missing}; it has {list(table.columns)}")
+    for column in wanted if isinstance(label, str) else [c for c in wanted if c not in labels]:
+        if (empty := table[column].isna()).any():
+            raise CohortError(
+                f"{int(empty.sum())} of {len(table)} rows have no '{column}', e.g. {table.index[empty][:3].tolist()}; "
+                "fill them, or drop these rows"
+            )
+    if len(table) == 0:
+        raise CohortError("the table has no rows")
+    paths = table[image].astype(str)
+    if (twice := paths.duplicated()).any():
+        raise CohortError(f"{int(twice.sum())} images are named in several rows, e.g. {paths[twice].iloc[0]}")
+    table = table.set_axis(table.index if table.index.name == "image_id" else paths)
+    made = table.assign(path=paths.to_numpy(), group=table[group].astype(str) if group else table.index.astype(str))
+    if not isinstance(label, str):
+        classes = [name.removeprefix("y_") for name in labels]
+        if positive is not None:
+            raise CohortError(
+                "positive= is for two classes that exclude each other; relabel(..., positive=...) one finding"
+            )
+        made = made.drop(columns="label", errors="ignore")
+        made = made.assign(**{f"y_{c}": table[f] for c, f in zip(classes, labels, strict=True)})
+    else:
+        made = made.assign(label=table[label].astype(str))
+        classes = _ordered(made["label"].unique(), None if positive is None else str(positive), "the table")
+    return _decoded(root, made, classes, size, mode, on_error, progress)
+
+
+# ---------------------------------------------------------------------- files, classes, groups
+
+
+def _existing_folder(path: str | Path) -> Path:
+    root = Path(path).expanduser().resolve()
+    if not root.is_dir():
+        raise CohortError(f"{root} is {'no folder' if root.exists() else 'not there'}; give the folder of your images")
+    return root
+
+
+def _hidden(path: Path) -> bool:
+    return path.name.startswith((".", "__MACOSX"))
+
+
+def _images_in(paths: Iterable[Path]) -> list[Path]:
+    """Image files, sorted; by their ending, and DICOM files without one. Hidden files are left out."""
+    files = [p for p in paths if p.is_file() and not _hidden(p)]
+    return sorted(p for p in files if p.suffix.lower() in _IMAGES or (not p.suffix and is_dicom(p)))
+
+
+def _ordered(names: Iterable[str], positive: str | None, where: str) -> list[str]:
+    """Class names in order, the positive one of two last."""
+    classes = sorted(set(names))
+    if len(classes) < 2:
+        raise CohortError(f"{where} has {len(classes)} class(es) ({', '.join(classes)}); two or more are needed")
+    if positive is not None and positive not in classes:
+        raise CohortError(f"positive='{positive}' is none of the classes {classes} of {where}")
+    if len(classes) > 2 and positive is not None:
+        raise CohortError(
+            f"positive= is for two classes; {where} has {classes}. Call relabel(..., positive=...) afterwards"
+        )
+    if len(classes) == 2 and positive is None:
+        raise CohortError(f"state which of {classes} is the positive class (the disease): positive='{classes[1]}', say")
+    return sorted(classes, key=lambda name: name == positive)
+
+
+def _groups(names: list[str], group: Group) -> list[str]:
+    """The group of every file (paths within the folder)."""
+    if group is None:
+        return names
+    if callable(group):
+        found = [group(name) for name in names]
+    else:
+        try:
+            pattern = re.compile(group)
+        except re.error as error:
+            raise CohortError(f"group={group!r} is no regular expression: {error}") from error
+        if pattern.groups > 1:
+            raise CohortError(
+                f"group={group!r} has {pattern.groups} pairs of brackets; keep one, write the others (?:...)"
+            )
+        matches = [pattern.search(name if "/" in group else name.rpartition("/")[2]) for name in names]
+        found = [m[pattern.groups] if m else "" for m in matches]
+    without = [name for name, value in zip(names, found, strict=True) if not value]
+    if without:
+        raise CohortError(
+            f"group={group!r} finds no group in {len(without)} of {len(names)} file names, e.g. {', '.join(without[:3])}; "
+            "correct it, or pass group=None if every image is a patient of its own"
+        )
+    return [str(value) for value in found]
+
+
+# ---------------------------------------------------------------------- decoding
+
+
+def _decoded(
+    root: Path, table: pd.DataFrame, classes: list[str], size: int, mode: Mode, on_error: OnError, progress: bool
+) -> Parts:
+    """Images of the table's ``path`` column; adds the columns width and height (pixels of the original)."""
+    size = checked_size(size)
+    if mode not in ("auto", "L", "RGB") or on_error not in ("raise", "skip"):
+        raise CohortError(f"mode={mode!r}, on_error={on_error!r}: give 'auto', 'L' or 'RGB', and 'raise' or 'skip'")
+    paths = table["path"].tolist()
+    folder = cache_folder() / "arrays" / f"own-{_key(root, paths)}-{size}px-{mode}"
+    if not folder.is_dir():
+        with unfinished(folder.parent) as scratch:
+            made = scratch / "stack"
+            made.mkdir()
+            files = _fill(made, root, paths, size, mode, progress)
+            _judge(files["problem"], on_error)
+            files.to_csv(made / "files.csv", index=False)
+            publish(made, folder)
+    files = pd.read_csv(folder / "files.csv", keep_default_na=False)
+    _judge(files["problem"], on_error)
+    good = (files["problem"] == "").to_numpy()
+    table = table[good].assign(original_width=files["width"][good].array, original_height=files["height"][good].array)
+    if "label" in table and len(lost := set(classes) - set(table["label"])):
+        raise CohortError(
+            f"no image of {sorted(lost)} can be read, so {root} has no such class left; repair these files"
+        )
+    return Parts(np.load(folder / "images.npy", mmap_mode="r"), table, classes)
+
+
+def _key(root: Path, paths: list[str]) -> str:
+    lines = [str(root)]
+    for path in paths:
+        known = (root / path).stat() if (root / path).is_file() else None
+        lines.append(f"{path}\t{known.st_size}\t{known.st_mtime_ns}" if known else f"{path}\tmissing")
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
+
+
+def _judge(problems: pd.Series, on_error: OnError) -> None:
+    """Raise, or say what is skipped."""
+    bad = problems[problems != ""]
+    if bad.empty:
+        return
+    shown = "".join(f"\n  - {line}" for line in bad[:5]) + ("\n  - ..." if len(bad) > 5 else "")
+    if on_error == "raise" or len(bad) == len(problems):
+        raise CohortError(
+            f"{len(bad)} of {len(problems)} images cannot be read:{shown}\nRepair or remove them, or pass on_error='skip'."
+        )
+    print(f"SKIPPED {len(bad)} of {len(problems)} images that cannot be read:{shown}")
+
+
+def _fill(folder: Path, root: Path, paths: list[str], size: int, mode: Mode, progress: bool) -> pd.DataFrame:
+    """Write images.npy for the readable images; one row per file: width, height, problem ("" when there is none)."""
+    from tqdm import tqdm
+
+    for path in paths:
+        if (root / path).is_file() and is_dicom(root / path):
+            require_pydicom(root / path)
+            break
+    stack = open_memmap(folder / "all.npy", "w+", np.uint8, (len(paths), 1 if mode == "L" else 3, size, size))
+    grey = np.ones(len(paths), dtype=bool)
+
+    def put(row: int) -> tuple[int, int, str]:
+        try:
+            stack[row], original = read_with_size(root / paths[row], size, "L" if mode == "L" else "RGB")
+        except CohortError as error:
+            return 0, 0, str(error)  # counted and told by _judge
+        grey[row] = (stack[row] == stack[row, :1]).all()
+        return *original, ""
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        bar = tqdm(total=len(paths), file=sys.stdout, unit=" images", leave=False, delay=2, disable=not progress)
+        rows = []
+        with bar:
+            for done in pool.map(put, range(len(paths))):
+                rows.append(done)
+                bar.update()
+    files = pd.DataFrame(rows, columns=["width", "height", "problem"])
+    good = np.flatnonzero(files["problem"] == "")
+    if len(good) == 0:
+        return files
+    channels = 1 if mode == "auto" and grey.all() else stack.shape[1]
+    if len(good) < len(paths) or channels < stack.shape[1]:
+        _copy(stack, good, channels, folder / "images.npy")
+        (folder / "all.npy").unlink()
+    else:
+        stack.flush()
+        (folder / "all.npy").rename(folder / "images.npy")
+    return files
+
+
+def _copy(stack: NDArray[np.uint8], rows: NDArray[np.int64], channels: int, target: Path) -> None:
+    images = open_memmap(target, "w+", np.uint8, (len(rows), channels, *stack.shape[2:]))
+    for start in range(0, len(rows), _CHUNK):
+        images[start : start + _CHUNK] = stack[rows[start : start + _CHUNK], :channels]
+    images.flush()

@@ -1,0 +1,185 @@
+"""Drawn cohorts with known truth (``mc.phantom``): each cause behind a pitfall is a parameter that switches it on.
+
+Everything follows from the seed, and from nothing else: the same call gives the same pixels on every machine.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import pandas as pd
+
+from medcourse.data.cohort import Cohort
+from medcourse.data.decode import checked_size
+from medcourse.data.phantom.canvas import Drawing, count, share
+from medcourse.data.phantom.chest import chest_films, nih_films, pneumonia_films
+from medcourse.data.phantom.patches import blood_cells, tissue_patches
+from medcourse.data.phantom.readers import reader_tables
+from medcourse.data.phantom.skin import skin_photographs
+
+__all__ = ["cells", "chest", "histology", "readers", "skin"]
+
+# What stands in for a data set whose manifest entry names it (`phantom:`); readers' tables are in load_table.
+STAND_INS: dict[str, Callable[[], Drawing]] = {
+    "cells": partial(blood_cells, patients=100, cells_per_patient=50, infected=0.75, parasitized=0.57, seed=0),
+    "chest": partial(pneumonia_films, patients=1700, seed=0),
+    "histology": partial(
+        tissue_patches, patients=82, patches_per_patient=40, prevalence=0.7, stain_link=0.2, stain=0.5, seed=0
+    ),
+    "nih": partial(nih_films, patients=680, seed=0),
+    "skin": partial(skin_photographs, images=3500, seed=0),
+}
+
+
+def chest(
+    patients: int = 1000,
+    films_per_patient: int = 1,
+    prevalence: float = 0.5,
+    size: int = 64,
+    *,
+    site_link: float = 0.0,
+    marker_link: float = 0.0,
+    brightness: float = 0.1,
+    necklace: float = 0.0,
+    seed: int = 0,
+) -> Cohort:
+    """Frontal chest films, NORMAL or PNEUMONIA (opacities in the lungs; ``masks`` hold them exactly).
+
+    Patients have an anatomy of their own, the same on each of their films; position, exposure, collimation and noise
+    are the film's. Columns: label, group (the patient), site ("A" or "B"), marker, necklace, sex.
+
+    Args:
+        patients: 1 or more.
+        films_per_patient: 1 or more; a patient's films share the diagnosis. More than 1 lets patients leak.
+        prevalence: share of patients with pneumonia, 0 to 1; exact up to rounding.
+        size: height and width in pixels.
+        site_link: 0 to 1, how strongly the site (the scanner) goes with the label: 0 not at all, 1 means that every
+            film of a sick patient, and no other, is from site B. Site B can be seen only where ``brightness`` is not 0.
+        marker_link: 0 to 1, the same for a letter L in the upper corner at the image's right. At 0 half of the films
+            have one, at 1 exactly those of sick patients.
+        brightness: 0 to 0.5, by how much of the grey range films of site B are brighter (and by which share flatter)
+            than those of site A; 0 makes the sites look alike.
+        necklace: 0 to 1, share of patients who wear a necklace on all of their films.
+        seed: 0 or more.
+
+    Returns:
+        A binary ``Cohort`` with masks, ``laterality`` (the heart lies to the image's right) and ``is_phantom`` set.
+
+    Raises:
+        CohortError: a parameter outside its range.
+    """
+    count(patients=patients, films_per_patient=films_per_patient)
+    share(prevalence=prevalence, site_link=site_link, marker_link=marker_link, necklace=necklace)
+    share(twice_brightness=2 * brightness)
+    drawing = chest_films(patients, films_per_patient, prevalence, site_link, marker_link, brightness, necklace, seed)
+    return _cohort(drawing, size, "phantom chest films")
+
+
+def skin(images: int = 1000, size: int = 64, *, seed: int = 0) -> Cohort:
+    """Pigmented lesions with HAM10000's seven diagnoses, shares and columns; ``masks`` hold the lesion.
+
+    Args:
+        images: number of photographs, 1 or more; about 3/4 as many lesions (the group).
+        size: height and width in pixels.
+        seed: 0 or more.
+
+    Raises:
+        CohortError: a parameter outside its range.
+    """
+    count(images=images)
+    return _cohort(skin_photographs(images, seed), size, "phantom skin lesions")
+
+
+def histology(
+    patients: int = 40,
+    patches_per_patient: int = 25,
+    prevalence: float = 0.5,
+    size: int = 64,
+    *,
+    stain_link: float = 0.0,
+    stain: float = 0.5,
+    seed: int = 0,
+) -> Cohort:
+    """Stained breast tissue, benign or malignant, with BreakHis' columns; ``masks`` hold the nuclei.
+
+    A patient has one slide with a stain of its own. The diagnosis is the patient's, so many patches are few facts.
+
+    Args:
+        patients: 1 or more.
+        patches_per_patient: 1 or more, at magnifications 40, 100, 200 and 400 in turn.
+        prevalence: share of patients with a malignant tumour, 0 to 1; exact up to rounding.
+        size: height and width in pixels.
+        stain_link: 0 to 1, how strongly the laboratory goes with the label: at 1 exactly the malignant slides come from
+            the one that stains strong and blue, at 0 half of either kind.
+        stain: 0 to 1, how far the two laboratories' stains lie apart; 0 makes them alike.
+        seed: 0 or more.
+
+    Raises:
+        CohortError: a parameter outside its range.
+    """
+    count(patients=patients, patches_per_patient=patches_per_patient)
+    share(prevalence=prevalence, stain_link=stain_link, stain=stain)
+    drawing = tissue_patches(patients, patches_per_patient, prevalence, stain_link, stain, seed)
+    return _cohort(drawing, size, "phantom tissue patches")
+
+
+def cells(
+    patients: int = 40,
+    cells_per_patient: int = 50,
+    infected: float = 0.75,
+    parasitized: float = 0.57,
+    size: int = 50,
+    *,
+    seed: int = 0,
+) -> Cohort:
+    """Red blood cells, Uninfected or Parasitized, with the columns of malaria-cells; ``masks`` hold the parasite.
+
+    Args:
+        patients: 1 or more.
+        cells_per_patient: 1 or more.
+        infected: share of patients who have malaria, 0 to 1; exact up to rounding.
+        parasitized: share of an infected patient's cells that hold a parasite, 0 to 1. Below 1, a cell that inherits
+            its patient's label is often labelled wrongly.
+        size: height and width in pixels.
+        seed: 0 or more.
+
+    Raises:
+        CohortError: a parameter outside its range.
+    """
+    count(patients=patients, cells_per_patient=cells_per_patient)
+    share(infected=infected, parasitized=parasitized)
+    return _cohort(blood_cells(patients, cells_per_patient, infected, parasitized, seed), size, "phantom blood cells")
+
+
+def readers(studies: int = 500, *, seed: int = 0) -> dict[str, pd.DataFrame]:
+    """Eight readers, two report labelers and ten models on the same studies, named as in chexpert-readers.
+
+    One table is added that no real data set has: ``truth``. ``groundtruth`` is the majority vote of five readers.
+
+    Args:
+        studies: 1 or more.
+        seed: 0 or more.
+
+    Raises:
+        CohortError: a parameter outside its range.
+    """
+    count(studies=studies)
+    return reader_tables(studies, seed)
+
+
+def _cohort(drawing: Drawing, size: int, name: str) -> Cohort:
+    size = checked_size(size)
+    n, channels = len(drawing.table), 3 if drawing.mode == "RGB" else 1
+    images = np.empty((n, channels, size, size), np.uint8)
+    masks = np.empty((n, size, size), np.uint8)
+    for row in range(n):
+        images[row], masks[row] = drawing.draw(row, size)
+    return Cohort(
+        images,
+        drawing.table,
+        drawing.classes,
+        masks=masks,
+        name=name,
+        laterality=drawing.laterality,
+        is_phantom=True,
+    )
