@@ -44,7 +44,13 @@ class Inspection:
             f"{len(self.duplicates)} images in {len(n)} sets of equal pictures; in {int((n['group'] > 1).sum())} sets the "
             f"groups differ, in {int((n['label'] > 1).sum())} the labels"
         )
-        lines = [self.classes.round(3).to_string(), "", f"groups: {self.groups.to_dict()}", f"equal pictures: {twice}", ""]
+        lines = [
+            self.classes.round(3).to_string(),
+            "",
+            f"groups: {self.groups.to_dict()}",
+            f"equal pictures: {twice}",
+            "",
+        ]
         lines.append("mean of each statistic by class (0..255), and its AUROC:")
         table = self.by_class.T.round(1)
         return "\n".join([*lines, (table if self.auroc.empty else table.assign(AUROC=self.auroc.round(3))).to_string()])

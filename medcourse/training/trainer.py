@@ -103,6 +103,8 @@ class Trainer:
         self.seed = seed
         self.checkpoint = checkpoint
         self.progress = progress
+        self.run: Run | None = None  # of the last fit that came to its end; diagnose_training asks for both
+        self.start: dict[str, Tensor] | None = None  # the weights that the last fit began with
         self._module = self.fabric.setup_module(self.model)
         self._classes: tuple[str, ...] | None = None
         alone = self.fabric.world_size == 1
@@ -130,6 +132,7 @@ class Trainer:
         self._classes = train.classes
         data = Batches(train, self.fabric.device)
         val_data = None if val is None else Batches(val, self.fabric.device)
+        self.run, self.start = None, {name: value.clone() for name, value in self.model.state_dict().items()}
         adam = torch.optim.Adam([p for p in self.model.parameters() if p.requires_grad], lr=self.lr, fused=True)
         with _random_state(self.seed, self.fabric.device) as generator:
             progress, save = self._begin(train, val, adam, generator)
@@ -151,7 +154,8 @@ class Trainer:
         if progress.best_weights:
             self.model.load_state_dict(progress.best_weights)
         history = pd.DataFrame(progress.records).set_index("epoch")
-        return Run(history, progress.seconds, progress.best_epoch or progress.epoch)
+        self.run = Run(history, progress.seconds, progress.best_epoch or progress.epoch)
+        return self.run
 
     def _begin(
         self, train: Cohort, val: Cohort | None, adam: torch.optim.Adam, generator: torch.Generator
@@ -314,6 +318,8 @@ class Trainer:
                     f"the {name} set holds no image of {counts.index[counts == 0].tolist()} (counts {dict(counts)}); split "
                     "again with more images for it, or relabel the cohort"
                 )
+        if not any(weight.requires_grad for weight in self.model.parameters()):
+            raise TrainingError("no weight of the model learns; call model.requires_grad_(True), or build it anew")
         if isinstance(self.augment, Augmentation):
             self.augment.check(train)
         probe = self._logits(Batches(train.subset(train.table.index[:2]), self.fabric.device))

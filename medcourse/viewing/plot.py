@@ -36,7 +36,9 @@ def images(
         An array of Axes, rows x columns.
     """
     rows = -(-len(ids) // columns)
-    _, axes = plt.subplots(rows, columns, figsize=(inches * columns, (inches + 0.2) * rows), squeeze=False, layout="constrained")
+    _, axes = plt.subplots(
+        rows, columns, figsize=(inches * columns, (inches + 0.2) * rows), squeeze=False, layout="constrained"
+    )
     shown = cohort.subset(ids)
     for axis in axes.flat:
         axis.set_axis_off()
