@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from scipy.stats import beta
 from torch import Tensor, nn
 
 import medcourse as mc

@@ -11,7 +11,7 @@ import torch
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.training.diagnosis.evidence import Evidence
-from medcourse.training.diagnosis.rules import BEFORE_FIT, RULES, Cause
+from medcourse.training.diagnosis.rules import BEFORE_FIT, RULES, Cause, labels_constant
 from medcourse.training.trainer import Trainer
 
 __all__ = ["Cause", "Diagnosis", "diagnose_training"]
@@ -71,7 +71,8 @@ def diagnose_training(trainer: Trainer, train: Cohort, val: Cohort) -> Diagnosis
         raise TrainingError(f"the cohorts differ in classes, channels or size: {train}; {val}")
     with _random_state_kept(trainer):
         evidence = Evidence(trainer, train, val)
-        rules = BEFORE_FIT if trainer.start is None else RULES
+        nothing_to_learn = trainer.start is None or labels_constant(evidence) is not None
+        rules = BEFORE_FIT if nothing_to_learn else RULES
         causes = [cause for rule in rules if (cause := rule(evidence)) is not None]
         if trainer.start is None and not causes:
             raise TrainingError("this trainer has not been fitted; call trainer.fit(train, val) first")

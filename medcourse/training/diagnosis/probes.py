@@ -13,7 +13,7 @@ _LADDER = (1e-4, 1e-3, 1e-2)  # where Adam usually learns
 _STEPS, _FEWEST = 60, 16
 _SECONDS = 12.0  # for all rungs together
 _MEMORISE_STEPS, _MEMORISE_SECONDS = 150, 6.0
-_BATCH = 16
+BATCH = 16  # of the probes
 
 
 @dataclass(frozen=True)
@@ -29,15 +29,13 @@ class Probes:
 
     Args:
         model: as it was before training; copied for each training.
-        images: float in [0, 1], n x C x H x W. targets: int64, n.
+        images: float in [0, 1], n x C x H x W; the first 16 are the batch that learning rates are tried on.
+        targets: int64, n.
         lr: the trainer's learning rate.
     """
 
     def __init__(self, model: nn.Module, images: Tensor, targets: Tensor, lr: float) -> None:
         self._model, self._images, self._targets, self.lr = model, images, targets, lr
-
-    def __len__(self) -> int:
-        return len(self._images)
 
     @cached_property
     def _step_seconds(self) -> float:
@@ -68,33 +66,31 @@ class Probes:
 
     @cached_property
     def memorised(self) -> float:
-        """The best accuracy on the images that a longer training reaches, at the two best learning rates."""
+        """The best accuracy on all the images that a longer training reaches, at the two best learning rates."""
         tried = {self.lr: self.own, **self.others}
         best = sorted(tried, key=lambda rate: tried[rate].loss)[:2]
         steps = int(min(_MEMORISE_STEPS, max(_FEWEST, _MEMORISE_SECONDS / 2 / self._step_seconds)))
-        return max(self.train(rate, steps).accuracy for rate in best)
+        return max(self.train(rate, steps, len(self._images)).accuracy for rate in best)
 
-    def train(self, lr: float, steps: int) -> Result:
-        """Adam for ``steps`` batches of 16, every weight that learns."""
+    def train(self, lr: float, steps: int, images: int = BATCH) -> Result:
+        """Adam for ``steps`` batches of the first ``images``, every weight that learns."""
         model = copy.deepcopy(self._model)
         adam = torch.optim.Adam([weight for weight in model.parameters() if weight.requires_grad], lr=lr)
+        pictures, targets = self._images[:images], self._targets[:images]
         generator = torch.Generator().manual_seed(0)
         model.train()
-        rows = torch.randperm(0)
         for _ in range(steps):
-            if len(rows) < min(_BATCH, len(self._images)):
-                rows = torch.randperm(len(self._images), generator=generator)
-            batch, rows = rows[:_BATCH], rows[_BATCH:]
+            batch = torch.randperm(len(pictures), generator=generator)[:BATCH]
             adam.zero_grad(set_to_none=True)
-            F.cross_entropy(model(self._images[batch]).float(), self._targets[batch]).backward()
+            F.cross_entropy(model(pictures[batch]).float(), targets[batch]).backward()
             adam.step()
         for module in model.modules():
             if isinstance(module, nn.Dropout | nn.Dropout2d):
                 module.eval()
         with torch.no_grad():
-            logits = model(self._images).float()
-        loss = float(F.cross_entropy(logits, self._targets))
+            logits = model(pictures).float()
+        loss = float(F.cross_entropy(logits, targets))
         return Result(
             loss if torch.isfinite(logits).all() else float("inf"),
-            float((logits.argmax(1) == self._targets).float().mean()),
+            float((logits.argmax(1) == targets).float().mean()),
         )

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from medcourse.training.diagnosis.evidence import Evidence, Scores
+from medcourse.training.diagnosis.probes import BATCH
 
 _PROBE_GAIN = 0.8  # a learning rate works when the loss on the probe's images falls below this share of another's
 
@@ -133,12 +134,21 @@ def unshuffled_batches(e: Evidence) -> Cause | None:
 def learning_rate_too_high(e: Evidence) -> Cause | None:
     if not e.finite:
         return _too_high(e, "the model's output is not finite any more")
-    if not e.failed or e.gain >= 0.1 or e.probes.own.loss < 0.9 * e.probes.before.loss:
+    unstable = e.highest_loss > 1.5
+    unlearned = e.failed and e.gain < 0.1 and e.probes.own.loss > 0.9 * e.probes.before.loss
+    if not (unstable or unlearned):
         return None
     lower = [result.loss for rate, result in e.probes.others.items() if rate < e.probes.lr]
-    if not lower or min(lower) > _PROBE_GAIN * min(e.probes.own.loss, e.probes.before.loss):
+    if not lower or min(lower) > _PROBE_GAIN * (
+        e.probes.before.loss if unstable else min(e.probes.own.loss, e.probes.before.loss)
+    ):
         return None
-    return _too_high(e, f"the run took {e.gain:.0%} off the loss of a constant answer")
+    return _too_high(
+        e,
+        f"the training loss of an epoch went up to {e.highest_loss:.1f} times that of a constant answer"
+        if unstable
+        else f"the run took {e.gain:.0%} off the loss of a constant answer",
+    )
 
 
 def _too_high(e: Evidence, found: str) -> Cause:
@@ -149,7 +159,7 @@ def _too_high(e: Evidence, found: str) -> Cause:
     )
     return Cause(
         "learning-rate-too-high",
-        f"{found}; from the same start, {e.probes.steps} steps on {len(e.probes)} training images bring the loss from "
+        f"{found}; from the same start, {e.probes.steps} steps on one batch of {BATCH} training images bring its loss from "
         f"{e.probes.before.loss:.2f} to {e.probes.own.loss:.3g} at lr={e.probes.lr:g}, to {loss:.3g} at lr={rate:g}.",
         f"trainer = mc.Trainer(model, lr={rate:g})  # with a model built anew: this one's weights are spoiled",
     )
@@ -165,7 +175,7 @@ def learning_rate_too_low(e: Evidence) -> Cause | None:
     return Cause(
         "learning-rate-too-low",
         f"the whole run moved the weights by {e.movement:.2%} of their size and took {e.gain:.0%} off the loss of a "
-        f"constant answer; from the same start, {e.probes.steps} steps on {len(e.probes)} training images bring the loss "
+        f"constant answer; from the same start, {e.probes.steps} steps on one batch of {BATCH} training images bring its loss "
         f"from {e.probes.before.loss:.2f} to {e.probes.own.loss:.2f} at lr={e.probes.lr:g}, to {higher[rate]:.2f} at lr={rate:g}.",
         f"trainer = mc.Trainer(model, lr={rate:g})",
     )
@@ -208,28 +218,29 @@ def shortcut(e: Evidence) -> Cause | None:
 
 
 def capacity_too_small(e: Evidence) -> Cause | None:
-    if e.on_train.auroc >= 0.9 or e.gain > 0.4:
+    if e.on_train.auroc >= 0.9 or e.gain > 0.4 or e.dead(start=True) >= 0.95:
         return None
     separable = e.separable  # the cheaper one first: the answer of nearly every model
     if separable > 0.85 or e.probes.memorised > 0.85:
         return None
     return Cause(
         "capacity-too-small",
-        f"the model cannot even learn {len(e.probes)} training images by heart: accuracy {e.probes.memorised:.2f} at the best "
+        f"the model cannot even learn {len(e.probe_images[1])} training images by heart: accuracy {e.probes.memorised:.2f} at the best "
         f"learning rate, {separable:.2f} by a linear fit to its last features ({e.weights} weights in all).",
         "model = mc.build_model('resnet18', train)  # or more channels in a model of your own",
     )
 
 
 def labels_shuffled(e: Evidence) -> Cause | None:
-    if e.on_val.auroc >= e.on_val.chance or e.on_val.chance > 0.65:
+    unlearned = e.gain < 0.1 and e.on_val.auroc < 0.7  # random weights, too, may rank somewhat, one way or the other
+    if not (unlearned or e.on_val.auroc < e.chance) or e.on_val.chance() > 0.65:
         return None
     value, chance = e.reference
     if value >= chance:
         return None
     return Cause(
         "labels-shuffled",
-        f"AUROC on validation is {e.on_val.auroc:.2f} (a score without knowledge stays below {e.on_val.chance:.2f}; on "
+        f"AUROC on validation is {e.on_val.auroc:.2f} (the best epoch without any knowledge stays below {e.chance:.2f}; on "
         f"training images {e.on_train.auroc:.2f}), and a random forest on small pictures and intensities, trained on the same "
         f"labels, gets {value:.2f}. Either the labels do not belong to these images, or the images do not show the class; "
         "without more data the two cannot be told apart.",
@@ -261,7 +272,7 @@ def imbalance(e: Evidence) -> Cause | None:
 
 
 def threshold_unreachable(e: Evidence) -> Cause | None:
-    if not e.collapsed or e.on_val.auroc < max(0.65, e.on_val.chance):
+    if not e.collapsed or e.on_val.auroc < max(0.65, e.chance):
         return None
     k = 1 if len(e.val.classes) == 2 else int(np.setdiff1d(np.arange(len(e.val.classes)), e.on_val.called)[0])
     scores = e.on_val.probabilities[:, k]
@@ -280,15 +291,16 @@ def overfitting(e: Evidence) -> Cause | None:
     run = e.trainer.run
     history = None if run is None else run.history
     text = f"AUROC {e.on_train.auroc:.2f} on training, {e.on_val.auroc:.2f} on validation"
-    rising = False
+    apart = False
     if history is not None and "val_loss" in history:
         last, lowest = history["val_loss"].iloc[-1], history["val_loss"].min()
+        final = history["train_loss"].iloc[-1]
         text += (
-            f"; after the last epoch the loss is {history['train_loss'].iloc[-1]:.2f} on training, {last:.2f} on validation "
+            f"; after the last epoch the loss is {final:.2f} on training, {last:.2f} on validation "
             f"(lowest {lowest:.2f} in epoch {history['val_loss'].idxmin()})"
         )
-        rising = last > 1.3 * lowest and history["train_loss"].iloc[-1] < 0.5 * last
-    if not ((gap > 0.15 and e.on_train.auroc > 0.9) or rising):
+        apart = final < 0.4 * last and last - final > 0.3 * e.prior[1]  # not: both nearly 0
+    if validation_one_class(e) or not ((gap > 0.15 and e.on_train.auroc > 0.9) or apart):
         return None
     return Cause(
         "overfitting",
