@@ -3,7 +3,7 @@
 The rules were written on ham10000 (``--sets ham10000``: the development set) and measured on the two others, at other
 settings. One row per run goes to benchmarks/results/diagnosis.csv; runs that have a row are not repeated.
 
-    OMP_NUM_THREADS=1 MEDCOURSE_MIRROR=../shared/data .venv/bin/python benchmarks/diagnosis.py [--sets ...] [--table]
+    OMP_NUM_THREADS=1 MEDCOURSE_MIRROR=../shared/data .venv/bin/python benchmarks/diagnosis.py [--sets ...]
 """
 
 import argparse
@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
+from scipy.stats import binomtest
 from torch import Tensor, nn
 
 import medcourse as mc
@@ -49,6 +50,9 @@ PAIRS = (
     "imbalance+frozen-weights", "softmax-before-cross-entropy+imbalance", "shortcut+imbalance",
     "labels-shuffled+overfitting", "input-not-normalised+learning-rate-too-high",
 )  # fmt: skip
+
+HEALTHY = ("healthy", "healthy-sampler", "healthy-weights")
+LEARNED = 0.65  # AUROC on validation below which a run without a planted fault has failed by itself
 
 
 @dataclass(frozen=True)
@@ -273,24 +277,38 @@ def run(cohort: Cohort, settings: Settings, planted: str, variant: int, model: s
 
 
 def plan(settings: Settings) -> list[tuple[str, int, str, int]]:
-    """(planted, variant, model, seed) of every run."""
-    runs = []
-    for model in settings.models:
-        for seed in settings.seeds:
-            for planted in (*FAULTS, "no-signal", *PAIRS):
+    """(planted, variant, model, seed) of every run: single faults, none, pairs."""
+    runs: list[tuple[str, int, str, int]] = []
+    for kinds in ((*FAULTS, "no-signal"), HEALTHY, PAIRS):
+        for model in settings.models:
+            for planted in kinds:
                 if "batch-norm-statistics" in planted and model == "cnn":
                     continue
                 variants = max(len(settings.strengths.get(fault, (0,))) for fault in planted.split("+"))
-                runs += [(planted, variant, model, seed) for variant in range(variants)]
-            runs += [
-                (kind, 0, model, seed + more)
-                for kind in ("healthy", "healthy-sampler", "healthy-weights")
-                for more in (0, 100)
-            ]
+                seeds = [
+                    seed + more for seed in settings.seeds for more in ((0, 100, 200) if kinds is HEALTHY else (0,))
+                ]
+                runs += [(planted, variant, model, seed) for variant in range(variants) for seed in seeds]
     return runs
 
 
-SETTINGS = [DEVELOPMENT]
+CHEST = Settings(
+    "chest-xray-pneumonia", None, "PNEUMONIA", 48, 300, 180, 0.42, 5e-4, 10, 24, (1,), ("cnn", "batch-norm"),
+    {
+        "imbalance": (0.05,), "learning-rate-too-high": (0.5,), "learning-rate-too-low": (3e-7,),
+        "threshold-unreachable": (25,), "batch-norm-statistics": (0.0005,), "dead-relus": (-100,),
+        "capacity-too-small": (1,), "overfitting": (30,), "shortcut": (1,), "input-not-normalised": (0.01,),
+    },
+)  # fmt: skip
+CELLS = Settings(
+    "malaria-cells", None, "Parasitized", 40, 640, 240, 0.55, 2e-3, 10, 48, (2,), ("batch-norm", "cnn"),
+    {
+        "imbalance": (0.09,), "learning-rate-too-high": (0.15,), "learning-rate-too-low": (2e-6,),
+        "threshold-unreachable": (40,), "batch-norm-statistics": (0.0,), "dead-relus": (-20,), "capacity-too-small": (0,),
+        "overfitting": (60,), "shortcut": (0,), "input-not-normalised": (255,),
+    },
+)  # fmt: skip
+SETTINGS = [DEVELOPMENT, CHEST, CELLS]
 
 
 def measure(settings: Settings) -> None:
@@ -317,6 +335,44 @@ def measure(settings: Settings) -> None:
         print(*row.values(), flush=True)
 
 
+def interval(hits: int, n: int) -> str:
+    """A share with its exact (Clopper-Pearson) 95 % interval."""
+    found = binomtest(hits, n).proportion_ci(method="exact")
+    return f"{hits} of {n} = {hits / n:.1%} ({found.low:.1%} to {found.high:.1%})"
+
+
+def summary(name: str, table: pd.DataFrame) -> None:
+    """Print the confusion table and the two shares."""
+    table = table.fillna({"all": ""})
+    healthy = table["planted"].isin(HEALTHY)
+    true = table["planted"].replace("no-signal", "labels-shuffled").str.split("+")
+    right = pd.Series([first in causes for first, causes in zip(table["first"], true, strict=True)], index=table.index)
+    learned = healthy & (table["val_auroc"] >= LEARNED) & ~table["collapsed"].astype(bool)
+    pair = table["planted"].str.contains("+", regex=False)
+    print(f"\n{name}: {', '.join(table['set'].unique())}; {len(table)} runs")
+    print("planted -> first cause (runs)")
+    for planted, part in table.groupby("planted", sort=True):
+        firsts = ", ".join(f"{cause} {n}" for cause, n in part["first"].value_counts().items())
+        print(f"  {planted:45s} {firsts}")
+    print(
+        "single fault, true cause first:", interval(int(right[~healthy & ~pair].sum()), int((~healthy & ~pair).sum()))
+    )
+    if pair.any():
+        print("pair, one of the two first:    ", interval(int(right[pair].sum()), int(pair.sum())))
+        print("all planted, a true cause first:", interval(int(right[~healthy].sum()), int((~healthy).sum())))
+    if learned.any():
+        print(
+            "healthy runs accused:          ",
+            interval(int((table["first"] != "none")[learned].sum()), int(learned.sum())),
+        )
+    if (healthy & ~learned).any():
+        print("not planted, but failed by themselves (not counted as healthy):")
+        print(
+            table[healthy & ~learned][["set", "planted", "model", "seed", "val_auroc", "first"]].to_string(index=False)
+        )
+    print(f"seconds per diagnosis: median {table['seconds'].median():.1f}, largest {table['seconds'].max():.1f}")
+
+
 def main() -> None:
     """Measure what is missing, then print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -325,6 +381,11 @@ def main() -> None:
     for settings in SETTINGS:
         if settings.name in arguments.sets:
             measure(settings)
+    table = pd.read_csv(RESULTS)
+    development = table["set"] == DEVELOPMENT.name
+    for name, part in {"development": table[development], "held out": table[~development]}.items():
+        if len(part):
+            summary(name, part)
 
 
 if __name__ == "__main__":

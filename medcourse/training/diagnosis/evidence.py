@@ -21,6 +21,7 @@ from medcourse.training.trainer import Trainer
 
 _MOST = 512  # images of either set that are looked at
 _BATCH = 64
+BATCH = 16  # of the short trainings
 BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 EDGES = ("mean", "border", "top left corner", "top right corner", "bottom left corner", "bottom right corner")
 
@@ -210,10 +211,14 @@ class Evidence:
     def gain(self) -> float:
         """How much of the constant answer's loss the model has taken away on training images (0: nothing learned).
 
-        With batch normalisation by the batch's statistics, as in training.
+        With batch normalisation by the batch's statistics, as in training; the best epoch's, if that is more (the model has
+        the weights of the epoch that ranked validation best, which may be an early one).
         """
         scores = self.on_train if self.normalised_by_batch is None else self.normalised_by_batch[0]
-        return 1 - self.value(scores) / self.prior[1]
+        losses = [self.value(scores)]
+        if self.trainer.run is not None:
+            losses.append(float(self.trainer.run.history["train_loss"].min()))
+        return 1 - min(losses) / self.prior[1]
 
     @cached_property
     def chance(self) -> float:
@@ -340,8 +345,9 @@ class Evidence:
 
     @cached_property
     def probes(self) -> Probes:
-        """Short trainings of copies from the start on these images."""
-        return Probes(self.model(start=True), *self.probe_images, self.trainer.lr)
+        """Short trainings of copies from the start on the first 16 of these images."""
+        images, targets = self.probe_images
+        return Probes(self.model(start=True), images[:BATCH], targets[:BATCH], self.trainer.lr)
 
     @cached_property
     def reference(self) -> tuple[float, float]:

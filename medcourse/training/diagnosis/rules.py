@@ -9,8 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medcourse.training.diagnosis.evidence import Evidence, Scores
-from medcourse.training.diagnosis.probes import BATCH
+from medcourse.training.diagnosis.evidence import BATCH, Evidence, Scores
 
 _PROBE_GAIN = 0.8  # a learning rate works when the loss on the probe's images falls below this share of another's
 
@@ -134,7 +133,7 @@ def unshuffled_batches(e: Evidence) -> Cause | None:
 def learning_rate_too_high(e: Evidence) -> Cause | None:
     if not e.finite:
         return _too_high(e, "the model's output is not finite any more")
-    unstable = e.highest_loss > 1.5
+    unstable = e.highest_loss > 1.2 or e.movement > 5
     unlearned = e.failed and e.gain < 0.1 and e.probes.own.loss > 0.9 * e.probes.before.loss
     if not (unstable or unlearned):
         return None
@@ -145,7 +144,8 @@ def learning_rate_too_high(e: Evidence) -> Cause | None:
         return None
     return _too_high(
         e,
-        f"the training loss of an epoch went up to {e.highest_loss:.1f} times that of a constant answer"
+        f"the training loss of an epoch went up to {e.highest_loss:.1f} times that of a constant answer, the weights moved "
+        f"by {e.movement:.1f} times their size"
         if unstable
         else f"the run took {e.gain:.0%} off the loss of a constant answer",
     )
@@ -221,12 +221,12 @@ def capacity_too_small(e: Evidence) -> Cause | None:
     if e.on_train.auroc >= 0.9 or e.gain > 0.4 or e.dead(start=True) >= 0.95:
         return None
     separable = e.separable  # the cheaper one first: the answer of nearly every model
-    if separable > 0.85 or e.probes.memorised > 0.85:
+    if separable > 0.85 or e.probes.memorised > 0.9:
         return None
     return Cause(
         "capacity-too-small",
-        f"the model cannot even learn {len(e.probe_images[1])} training images by heart: accuracy {e.probes.memorised:.2f} at the best "
-        f"learning rate, {separable:.2f} by a linear fit to its last features ({e.weights} weights in all).",
+        f"the model cannot even learn one batch by heart: accuracy {e.probes.memorised:.2f} on {BATCH} training images at the "
+        f"best learning rate, {separable:.2f} on {len(e.probe_images[1])} by a linear fit to its last features ({e.weights} weights in all).",
         "model = mc.build_model('resnet18', train)  # or more channels in a model of your own",
     )
 
@@ -256,15 +256,14 @@ def imbalance(e: Evidence) -> Cause | None:
         shares
     ) > 0.6 * len(e.drawn):
         return None
-    of_class = e.on_val.targets == rare
-    found = float((e.on_val.called[of_class] == rare).mean()) if of_class.any() else 0.0
+    found = _recall(e.on_val, rare)
     if found > 0.4:
         return None
     return Cause(
         "imbalance",
         f"{e.train.classes[rare]} has {(e.drawn_targets == rare).mean():.1%} of the images that an epoch draws, and the loss "
         f"does not make up for it (the best constant answer gives it {shares[rare]:.3f}); the model finds {found:.0%} of "
-        f"its {int(of_class.sum())} validation images. AUROC {e.on_val.auroc:.2f}.",
+        f"its {int((e.on_val.targets == rare).sum())} validation images. AUROC {e.on_val.auroc:.2f}.",
         "trainer = mc.Trainer(model, sampler=mc.BalancedSampler(train.targets))\n"
         "loss = torch.nn.CrossEntropyLoss(weight=mc.class_weights(train.targets))  # or weights\n"
         "mc.choose_threshold(trainer.predict(val), rule='youden')  # or, when AUROC is good, another threshold",
@@ -272,14 +271,15 @@ def imbalance(e: Evidence) -> Cause | None:
 
 
 def threshold_unreachable(e: Evidence) -> Cause | None:
-    if not e.collapsed or e.on_val.auroc < max(0.65, e.chance):
+    found = [_recall(e.on_val, k) for k in range(len(e.val.classes))]
+    k = int(np.argmin(found))
+    if found[k] > 0.2 or e.on_val.auroc < max(0.65, e.chance):
         return None
-    k = 1 if len(e.val.classes) == 2 else int(np.setdiff1d(np.arange(len(e.val.classes)), e.on_val.called)[0])
     scores = e.on_val.probabilities[:, k]
     return Cause(
         "threshold-unreachable",
         f"the scores rank well (AUROC {e.on_val.auroc:.2f} on validation), but p({e.val.classes[k]}) lies between "
-        f"{scores.min():.3f} and {scores.max():.3f}: all on one side of the threshold. The best constant answer to the loss "
+        f"{scores.min():.3f} and {scores.max():.3f}, and only {found[k]:.0%} of its images are called so. The best constant answer to the loss "
         f"gives {e.train.classes[k]} {e.prior[0][k]:.2f}.",
         "t = mc.choose_threshold(trainer.predict(val), rule='youden'); mc.evaluate(trainer.predict(test), threshold=t)\n"
         "mc.recalibrate(trainer.predict(val))",
@@ -322,8 +322,8 @@ RULES: list[Rule] = [
     learning_rate_too_low,
     batch_norm_statistics,
     shortcut,
-    capacity_too_small,
     labels_shuffled,
+    capacity_too_small,
     imbalance,
     threshold_unreachable,
     overfitting,
@@ -332,4 +332,10 @@ RULES: list[Rule] = [
 
 
 def _balanced_accuracy(scores: Scores) -> float:
-    return float(np.mean([(scores.called[scores.targets == k] == k).mean() for k in np.unique(scores.targets)]))
+    return float(np.mean([_recall(scores, k) for k in np.unique(scores.targets)]))
+
+
+def _recall(scores: Scores, k: int) -> float:
+    """Share of the images of class ``k`` that are called so; 1 when there is none."""
+    called = scores.called[scores.targets == k]
+    return float((called == k).mean()) if len(called) else 1.0
