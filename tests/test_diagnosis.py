@@ -1,15 +1,19 @@
+import inspect
 import random
+import re
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
+import medcourse as mc
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.imbalance.samplers import BalancedSampler
-from medcourse.training.diagnosis import diagnose_training
-from medcourse.training.diagnosis.evidence import EDGES, Evidence, edge_statistics
+from medcourse.training.diagnosis import diagnose_training, rules
+from medcourse.training.diagnosis.evidence import Evidence
+from medcourse.training.diagnosis.scores import EDGES, edge_statistics
 from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort, make_multilabel
@@ -311,6 +315,11 @@ def test_the_best_constant_answer(sets):
     assert Evidence(fitted(train, val, epochs=1, loss=weighted), train, val).prior[0] == pytest.approx(
         [0.5, 0.5], abs=1e-3
     )
+
+
+def test_remedies_call_what_exists():
+    called = set(re.findall(r"\bmc\.(\w+)", inspect.getsource(rules)))
+    assert {"Trainer", "build_model", "split"} <= called <= set(mc.__all__)
 
 
 def test_edges():

@@ -1,13 +1,11 @@
 """What can be measured about a run, each when a rule first asks for it. Only copies of the model are run."""
 
 import copy
-from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy.stats import norm
 from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,58 +14,21 @@ from medcourse.data.cohort import Cohort
 from medcourse.evaluation.metrics import auroc
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import Batches, cut
+from medcourse.training.diagnosis.inside import (
+    dead_share,
+    first_input,
+    frozen_share,
+    has_batch_norm,
+    linear_fit,
+    use_batch_statistics,
+)
 from medcourse.training.diagnosis.probes import Probes
+from medcourse.training.diagnosis.scores import EDGES, Scores, edge_statistics, separation, without_edge
 from medcourse.training.trainer import Trainer
 
 _MOST = 512  # images of either set that are looked at
 _BATCH = 64
 BATCH = 16  # of the short trainings
-BATCH_NORM = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-EDGES = ("mean", "border", "top left corner", "top right corner", "bottom left corner", "bottom right corner")
-
-
-@dataclass(frozen=True)
-class Scores:
-    """Logits (float64, N x K) and targets (int64, N) of some images.
-
-    Attributes:
-        auroc: of the positive class; several classes: mean, one against the rest; 0.5 where a class is missing.
-    """
-
-    logits: NDArray[np.float64]
-    targets: NDArray[np.int64]
-
-    @property
-    def called(self) -> NDArray[np.int64]:
-        return self.logits.argmax(1)
-
-    @property
-    def probabilities(self) -> NDArray[np.float64]:
-        return torch.from_numpy(self.logits).softmax(1).numpy()
-
-    @property
-    def auroc(self) -> float:
-        return separation(self.targets, self.probabilities)
-
-    def chance(self, tries: int = 1) -> float:
-        """What the best of so many scores without any knowledge stays below in 97.5 of 100 sets.
-
-        Mann-Whitney, normal approximation, Bonferroni; 1 where a class is missing.
-        """
-        n = np.bincount(self.targets, minlength=self.logits.shape[1])
-        pairs = n * (len(self.targets) - n)
-        if not pairs.min():
-            return 1.0
-        return float(0.5 + norm.isf(0.025 / tries) * np.sqrt((len(self.targets) + 1) / (12 * pairs.min())))
-
-
-def separation(targets: NDArray[np.int64], scores: NDArray[np.float64]) -> float:
-    """AUROC of scores N x K, as ``Scores.auroc``."""
-    counts = np.bincount(targets, minlength=scores.shape[1])
-    if counts.min() == 0:
-        return 0.5
-    classes = [1] if scores.shape[1] == 2 else range(scores.shape[1])
-    return float(np.mean([auroc(targets == k, scores[:, k]) for k in classes]))
 
 
 class Evidence:
@@ -148,7 +109,7 @@ class Evidence:
     def _scores(self, cohort: Cohort, data: Batches, rows: NDArray[np.int64], batch_statistics: bool = False) -> Scores:
         model = self.model()
         if batch_statistics:
-            _use_batch_statistics(model)
+            use_batch_statistics(model)
         with torch.no_grad():
             logits = torch.cat([model(data.read(part)[0]).float() for part in cut(rows.tolist(), _BATCH)])
         return Scores(logits.double().cpu().numpy(), cohort.targets[rows])
@@ -182,7 +143,7 @@ class Evidence:
     @cached_property
     def normalised_by_batch(self) -> tuple[Scores, Scores] | None:
         """Training and validation scores when batch normalisation uses each batch's own statistics; None without it."""
-        if not any(isinstance(module, BATCH_NORM) and _learns(module) for module in self.trainer.model.modules()):
+        if not has_batch_norm(self.trainer.model):
             return None
         return (
             self._scores(self.train, self.train_data, self.train_rows, batch_statistics=True),
@@ -240,94 +201,42 @@ class Evidence:
 
     # ------------------------------------------------------------------ inside the model
 
+    @cached_property
+    def some_images(self) -> Tensor:
+        """64 training images, float in [0, 1]."""
+        return self.train_data.read(self.train_rows[:_BATCH].tolist())[0]
+
     def input_range(self, augmented: bool = False) -> tuple[float, float]:
-        """Mean and standard deviation of the pictures that reach the first layer with weights; 0 and 1 if none do."""
-        model, seen = self.model(), []
-        layer = next((m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)), None)
-        if layer is None:
-            return 0.0, 1.0
-        layer.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().float()))
-        images, _ = self.train_data.read(self.train_rows[:_BATCH].tolist())
-        augment = self.trainer.augment
+        """Mean and standard deviation of what reaches the first layer, of images as they are or as training sees them."""
+        images, augment = self.some_images, self.trainer.augment
         if augmented and augment is not None:
             generator = torch.Generator().manual_seed(self.trainer.seed)
             images = augment(images, generator) if isinstance(augment, Augmentation) else augment(images)
-        with torch.no_grad():
-            model(images)
-        if seen[0].shape[-2:] != images.shape[-2:]:
-            return 0.0, 1.0
-        return float(seen[0].mean()), float(seen[0].std())
-
-    def dead(self, start: bool) -> float:
-        """The largest share, over the ReLUs, of channels that are 0 on every one of 64 training images.
-
-        Batch normalisation by the batch's statistics: what training sees.
-        """
-        model, shares = self.model(start), []
-        _use_batch_statistics(model)
-
-        def count(_: nn.Module, __: tuple[Tensor, ...], output: Tensor) -> None:
-            channels = output.detach().transpose(0, 1).flatten(1)
-            shares.append(float((channels.amax(1) <= 0).float().mean()))
-
-        for module in model.modules():
-            if isinstance(module, nn.ReLU | nn.ReLU6):
-                module.register_forward_hook(count)
-        with torch.no_grad():
-            model(self.train_data.read(self.train_rows[:_BATCH].tolist())[0])
-        return max(shares, default=0.0)
+        return first_input(self.model(), images)
 
     @cached_property
-    def learning(self) -> tuple[float, float]:
-        """Share of the weights that no gradient reaches, and how far those are from a fresh draw.
-
-        The second is the median excess kurtosis over their tensors: 0 for normal, -1.2 for uniform random weights, well
-        above 0 for trained ones (a frozen network that somebody trained is transfer learning, not a fault).
-        """
-        model = self.model()
-        images, _ = self.train_data.read(self.train_rows[:2].tolist())
-        logits = model(images)
-        if logits.requires_grad:
-            logits.square().sum().backward()
-        frozen = [weight for weight in model.parameters() if weight.grad is None]
-        tails = []
-        for weight in frozen:
-            if weight.ndim > 1 and weight.numel() >= 200:
-                values = weight.detach().double()
-                tails.append(float(((values - values.mean()) ** 4).mean() / values.var() ** 2 - 3))
-        share = sum(weight.numel() for weight in frozen) / max(1, sum(w.numel() for w in model.parameters()))
-        return share, float(np.median(tails)) if tails else 0.0
+    def dead(self) -> tuple[float, float]:
+        """Share of dead channels in the worst layer, before the first step and now."""
+        return dead_share(self.model(start=True), self.some_images), dead_share(self.model(), self.some_images)
 
     @cached_property
-    def weights(self) -> int:
-        return sum(weight.numel() for weight in self.trainer.model.parameters())
+    def frozen(self) -> tuple[float, float]:
+        """Share of the weights that get no gradient, and their excess kurtosis."""
+        return frozen_share(self.model(), self.some_images[:2])
 
     @cached_property
     def separable(self) -> float:
-        """Accuracy of a linear fit to the numbers that enter the last layer, on the images of the probes."""
-        model, seen = self.model(start=True), []
-        layers = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.Linear)]
-        if not layers:
-            return 0.0
-        layers[-1].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].detach().double()))
-        images, targets = self.probe_images
-        with torch.no_grad():
-            model(images)
-        features = seen[0].flatten(1).cpu().numpy()
-        features = (features - features.mean(0)) / (features.std(0) + 1e-12)
-        features = np.column_stack([features, np.ones(len(features))])
-        wanted = F.one_hot(targets).double().cpu().numpy()
-        answer = features @ np.linalg.lstsq(features, wanted, rcond=1e-10)[0]
-        return float((answer.argmax(1) == targets.cpu().numpy()).mean())
+        """Accuracy on 64 training images of a linear fit to the model's last features."""
+        return linear_fit(self.model(start=True), *self.probe_images)
 
     @cached_property
     def movement(self) -> float:
         """Median over the learning weight tensors of the distance from the start, relative to their size there."""
         start = self.trainer.start or {}
         distances = [
-            float((weight.detach() - start[name]).norm() / start[name].norm().clamp_min(1e-12))
+            float((weight.detach() - start[name]).norm() / start[name].norm())
             for name, weight in self.trainer.model.named_parameters()
-            if weight.requires_grad and weight.ndim > 1
+            if weight.requires_grad and weight.ndim > 1 and start[name].any()
         ]
         return float(np.median(distances)) if distances else 0.0
 
@@ -387,36 +296,7 @@ class Evidence:
         if name == "mean":
             images = images - images.mean((1, 2, 3), keepdim=True) + images.mean()
         else:
-            edge = _edge(images.shape[-1])
-            blank = images.mean((0, 2, 3), keepdim=True).expand_as(images).clone()
-            blank[..., edge:-edge, edge:-edge] = images[..., edge:-edge, edge:-edge]
-            images = blank
+            images = without_edge(images)
         with torch.no_grad():
             logits = torch.cat([model(part).float() for part in images.split(_BATCH)])
         return Scores(logits.double().cpu().numpy(), self.val.targets[self.val_rows]).auroc
-
-
-def edge_statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """``EDGES`` of each image (uint8, N x C x H x W; channels are averaged): the means of the whole, of the outer eighth
-    on every side, and of a square of an eighth in each corner; float64, N x 6."""
-    grey = pixels.mean(axis=1, dtype=np.float64)
-    edge = _edge(grey.shape[-1])
-    inner = grey[:, edge:-edge, edge:-edge]
-    border = (grey.sum((1, 2)) - inner.sum((1, 2))) / (grey[0].size - inner[0].size)
-    ends = (slice(None, edge), slice(-edge, None))
-    corners = [grey[:, rows, columns].mean((1, 2)) for rows in ends for columns in ends]
-    return np.column_stack([grey.mean((1, 2)), border, *corners])
-
-
-def _edge(size: int) -> int:
-    return max(1, size // 8)
-
-
-def _use_batch_statistics(model: nn.Module) -> None:
-    for module in model.modules():
-        if isinstance(module, BATCH_NORM) and _learns(module):
-            module.train()
-
-
-def _learns(module: nn.Module) -> bool:
-    return all(weight.requires_grad for weight in module.parameters())

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medcourse.training.diagnosis.evidence import BATCH, Evidence, Scores
+from medcourse.training.diagnosis.evidence import BATCH, Evidence
 
 _PROBE_GAIN = 0.8  # a learning rate works when the loss on the probe's images falls below this share of another's
 
@@ -70,7 +70,7 @@ def softmax_before_cross_entropy(e: Evidence) -> Cause | None:
 
 
 def frozen_weights(e: Evidence) -> Cause | None:
-    share, tail = e.learning
+    share, tail = e.frozen
     if share < 0.5 or (share < 1 and tail > 0.5):
         return None
     random = f", and they are random numbers (excess kurtosis {tail:.2f}; trained weights lie well above 0)"
@@ -99,11 +99,12 @@ def input_not_normalised(e: Evidence) -> Cause | None:
 
 
 def dead_from_the_start(e: Evidence) -> Cause | None:
-    return _dead(e.dead(start=True), "before the first step")
+    return _dead(e.dead[0], "before the first step")
 
 
 def dead_now(e: Evidence) -> Cause | None:
-    return _dead(e.dead(start=False), "now, though not before the first step") if e.dead(start=True) < 0.95 else None
+    before, now = e.dead
+    return _dead(now, "now, though not before the first step") if before < 0.95 else None
 
 
 def _dead(share: float, when: str) -> Cause | None:
@@ -133,7 +134,8 @@ def unshuffled_batches(e: Evidence) -> Cause | None:
 def learning_rate_too_high(e: Evidence) -> Cause | None:
     if not e.finite:
         return _too_high(e, "the model's output is not finite any more")
-    unstable = e.highest_loss > 1.2 or e.movement > 5
+    # at the usual rates, too, a long run moves the weights far
+    unstable = e.highest_loss > 1.2 or (e.movement > 5 and e.trainer.lr > 5e-3)
     unlearned = e.failed and e.gain < 0.1 and e.probes.own.loss > 0.9 * e.probes.before.loss
     if not (unstable or unlearned):
         return None
@@ -186,15 +188,15 @@ def batch_norm_statistics(e: Evidence) -> Cause | None:
         return None
     own_train, own_val = e.normalised_by_batch
     stored, batch = e.value(e.on_train), e.value(own_train)
-    worse_calls = _balanced_accuracy(own_val) - _balanced_accuracy(e.on_val)
-    worse_train = _balanced_accuracy(own_train) - _balanced_accuracy(e.on_train)
+    worse_calls = own_val.balanced_accuracy - e.on_val.balanced_accuracy
+    worse_train = own_train.balanced_accuracy - e.on_train.balanced_accuracy
     if not (batch < 0.75 * stored and min(worse_calls, worse_train) > 0.1):
         return None
     return Cause(
         "batch-norm-statistics",
         f"on the same training images the loss is {stored:.2f} with the stored averages of batch normalisation, {batch:.2f} "
-        f"with the batch's own; balanced accuracy on validation {_balanced_accuracy(e.on_val):.2f} against "
-        f"{_balanced_accuracy(own_val):.2f}.",
+        f"with the batch's own; balanced accuracy on validation {e.on_val.balanced_accuracy:.2f} against "
+        f"{own_val.balanced_accuracy:.2f}.",
         "for m in model.modules():\n    if isinstance(m, torch.nn.BatchNorm2d):\n        m.momentum = 0.1\n"
         "trainer = mc.Trainer(model, batch_size=32, epochs=10, lr=1e-4)  # more and smaller steps: the averages catch up",
     )
@@ -218,7 +220,7 @@ def shortcut(e: Evidence) -> Cause | None:
 
 
 def capacity_too_small(e: Evidence) -> Cause | None:
-    if e.on_train.auroc >= 0.9 or e.gain > 0.4 or e.dead(start=True) >= 0.95:
+    if e.on_train.auroc >= 0.9 or e.gain > 0.4 or e.dead[0] >= 0.95:
         return None
     separable = e.separable  # the cheaper one first: the answer of nearly every model
     if separable > 0.85 or e.probes.memorised > 0.9:
@@ -226,7 +228,7 @@ def capacity_too_small(e: Evidence) -> Cause | None:
     return Cause(
         "capacity-too-small",
         f"the model cannot even learn one batch by heart: accuracy {e.probes.memorised:.2f} on {BATCH} training images at the "
-        f"best learning rate, {separable:.2f} on {len(e.probe_images[1])} by a linear fit to its last features ({e.weights} weights in all).",
+        f"best learning rate, {separable:.2f} on {len(e.probe_images[1])} by a linear fit to its last features ({sum(weight.numel() for weight in e.trainer.model.parameters())} weights in all).",
         "model = mc.build_model('resnet18', train)  # or more channels in a model of your own",
     )
 
@@ -256,7 +258,7 @@ def imbalance(e: Evidence) -> Cause | None:
         shares
     ) > 0.6 * len(e.drawn):
         return None
-    found = _recall(e.on_val, rare)
+    found = e.on_val.recall(rare)
     if found > 0.4:
         return None
     return Cause(
@@ -271,7 +273,7 @@ def imbalance(e: Evidence) -> Cause | None:
 
 
 def threshold_unreachable(e: Evidence) -> Cause | None:
-    found = [_recall(e.on_val, k) for k in range(len(e.val.classes))]
+    found = [e.on_val.recall(k) for k in range(len(e.val.classes))]
     k = int(np.argmin(found))
     if found[k] > 0.2 or e.on_val.auroc < max(0.65, e.chance):
         return None
@@ -281,8 +283,7 @@ def threshold_unreachable(e: Evidence) -> Cause | None:
         f"the scores rank well (AUROC {e.on_val.auroc:.2f} on validation), but p({e.val.classes[k]}) lies between "
         f"{scores.min():.3f} and {scores.max():.3f}, and only {found[k]:.0%} of its images are called so. The best constant answer to the loss "
         f"gives {e.train.classes[k]} {e.prior[0][k]:.2f}.",
-        "t = mc.choose_threshold(trainer.predict(val), rule='youden'); mc.evaluate(trainer.predict(test), threshold=t)\n"
-        "mc.recalibrate(trainer.predict(val))",
+        "t = mc.choose_threshold(trainer.predict(val), rule='youden'); mc.evaluate(trainer.predict(test), threshold=t)",
     )
 
 
@@ -329,13 +330,3 @@ RULES: list[Rule] = [
     overfitting,
     dead_now,
 ]
-
-
-def _balanced_accuracy(scores: Scores) -> float:
-    return float(np.mean([_recall(scores, k) for k in np.unique(scores.targets)]))
-
-
-def _recall(scores: Scores, k: int) -> float:
-    """Share of the images of class ``k`` that are called so; 1 when there is none."""
-    called = scores.called[scores.targets == k]
-    return float((called == k).mean()) if len(called) else 1.0
