@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from medcourse.imbalance.weights import pos_neg_weights as pos_neg_weights
     from medcourse.teaching import checks as checks
     from medcourse.training.augmentation import Augmentation as Augmentation
+    from medcourse.training.diagnosis import diagnose_training as diagnose_training
     from medcourse.training.models import build_model as build_model
     from medcourse.training.trainer import Trainer as Trainer
     from medcourse.viewing import plot as plot
@@ -73,6 +74,7 @@ _HOME = {
     "class_weights": "imbalance.weights",
     "pos_neg_weights": "imbalance.weights",
     "Augmentation": "training.augmentation",
+    "diagnose_training": "training.diagnosis",
     "build_model": "training.models",
     "Trainer": "training.trainer",
 }

@@ -91,6 +91,8 @@ class Trainer:
         self.seed = int(seed)
         self.checkpoint = checkpoint
         self.progress = progress
+        self.run: Run | None = None  # of the last fit that came to its end; diagnose_training asks for both
+        self.start: dict[str, Tensor] | None = None  # the weights that the last fit began with
         self._module = self.fabric.setup_module(self.model)
         self._trained_on: str | None = None
         alone = self.fabric.world_size == 1
@@ -125,6 +127,7 @@ class Trainer:
         self._trained_on = needs(train)
         data = Batches(train, self.fabric.device)
         val_data = None if val is None else Batches(val, self.fabric.device)
+        self.run, self.start = None, {name: value.clone() for name, value in self.model.state_dict().items()}
         adam = torch.optim.Adam(weights, lr=self.lr, fused=True)
         with _random_state(self.seed, self.fabric.device) as generator:
             progress, save = self._begin(train, val, loss, adam, generator)
@@ -147,7 +150,8 @@ class Trainer:
                     )
         if progress.best_weights:
             self.model.load_state_dict(progress.best_weights)
-        return progress.result()
+        self.run = progress.result()
+        return self.run
 
     def _begin(
         self, train: Cohort, val: Cohort | None, loss: Loss, adam: torch.optim.Adam, generator: torch.Generator

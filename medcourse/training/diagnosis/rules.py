@@ -1,0 +1,332 @@
+"""From evidence to causes: one function per cause, in the order in which they are believed.
+
+What can be read off the configuration stands first, what the short trainings prove next, what only the scores show last:
+a later cause is often the consequence of an earlier one.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from medcourse.training.diagnosis.evidence import BATCH, Evidence
+
+_PROBE_GAIN = 0.8  # a learning rate works when the loss on the probe's images falls below this share of another's
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a run failed.
+
+    Attributes:
+        name: one of the names in ``diagnose_training``.
+        evidence: what was measured, with the numbers.
+        remedy: lines of code to try.
+    """
+
+    name: str
+    evidence: str
+    remedy: str
+
+
+def labels_constant(e: Evidence) -> Cause | None:
+    counts = np.bincount(e.drawn_targets, minlength=len(e.train.classes))
+    if counts.max() < len(e.drawn):
+        return None
+    return Cause(
+        "labels-constant",
+        f"all {len(e.drawn)} images that an epoch draws are labelled {e.train.classes[counts.argmax()]}; the training set "
+        f"holds {e.train.counts().to_dict()}.",
+        "train.counts()  # look at the column that the labels come from, and at the sampler\n"
+        "splits = mc.split(cohort, stratify=True); trainer = mc.Trainer(model, sampler=None)",
+    )
+
+
+def validation_one_class(e: Evidence) -> Cause | None:
+    counts = e.val.counts()
+    if (counts > 0).sum() > 1:
+        return None
+    return Cause(
+        "validation-one-class",
+        f"the validation set holds {counts.to_dict()}: no score can rank one class, and a model that calls all of it so "
+        "may be right.",
+        "splits = mc.split(cohort, val=0.2, by='group', stratify=True)",
+    )
+
+
+def softmax_before_cross_entropy(e: Evidence) -> Cause | None:
+    logits = e.raw_val.logits
+    off = float(np.abs(logits.sum(1) - 1).max())
+    if not (logits.min() >= -1e-4 and logits.max() <= 1 + 1e-4 and off < 1e-3):
+        return None
+    return Cause(
+        "softmax-before-cross-entropy",
+        f"every row of the model's output sums to 1 (within {off:.0e}) and lies between {logits.min():.3f} and "
+        f"{logits.max():.3f}: these are probabilities, and the loss takes their softmax again. No image can then be "
+        f"called with more than {np.e / (np.e + logits.shape[1] - 1):.2f}.",
+        "# take the softmax out of the model's forward; the loss and predict() apply it\n"
+        "model = mc.build_model('resnet18', train)",
+    )
+
+
+def frozen_weights(e: Evidence) -> Cause | None:
+    share, tail = e.frozen
+    if share < 0.5 or (share < 1 and tail > 0.5):
+        return None
+    random = f", and they are random numbers (excess kurtosis {tail:.2f}; trained weights lie well above 0)"
+    return Cause(
+        "frozen-weights",
+        f"{share:.1%} of the weights get no gradient{random if share < 1 else ''}.",
+        "model = mc.build_model('resnet18', train, train='all')  # or weights='imagenet' with train='head'\n"
+        "model.requires_grad_(True)  # a model of your own; look for detach() and no_grad() in its forward",
+    )
+
+
+def input_not_normalised(e: Evidence) -> Cause | None:
+    mean, spread = e.input_range()
+    train_mean, train_spread = e.input_range(augmented=True)
+    apart = abs(train_mean - mean) > 2 * spread or not 0.25 < (train_spread + 1e-9) / (spread + 1e-9) < 4
+    if not (max(abs(mean), spread) > 8 or spread < 0.08 or apart):
+        return None
+    other = f", in training, after augmentation, {train_mean:.3g} and {train_spread:.3g}" if apart else ""
+    return Cause(
+        "input-not-normalised",
+        f"the numbers that reach the first layer have mean {mean:.3g} and standard deviation {spread:.3g}{other}; the "
+        "weights are made for 0 and 1.",
+        "model = mc.build_model('resnet18', train)  # normalises inside, by the training set\n"
+        "images = (images - mean) / std  # a model of your own: its images come as floats in [0, 1]",
+    )
+
+
+def dead_from_the_start(e: Evidence) -> Cause | None:
+    return _dead(e.dead[0], "before the first step")
+
+
+def dead_now(e: Evidence) -> Cause | None:
+    before, now = e.dead
+    return _dead(now, "now, though not before the first step") if before < 0.95 else None
+
+
+def _dead(share: float, when: str) -> Cause | None:
+    if share < 0.95:
+        return None
+    return Cause(
+        "dead-relus",
+        f"in one layer {share:.0%} of the channels are 0 on each of 64 training images, {when}: nothing passes, and no "
+        "gradient comes back.",
+        "model = mc.build_model('resnet18', train)  # fresh weights; batch normalisation keeps ReLUs alive\n"
+        "trainer = mc.Trainer(model, lr=1e-4)  # or nn.LeakyReLU in a model of your own",
+    )
+
+
+def unshuffled_batches(e: Evidence) -> Cause | None:
+    ratio, pure = e.mixing
+    if ratio < 4 or ratio < 0.25 * min(e.trainer.batch_size, 16):
+        return None
+    return Cause(
+        "unshuffled-batches",
+        f"the classes' shares vary between the {e.batches} batches of an epoch {ratio:.1f} times as much (variance) as in "
+        f"random order; {pure:.0%} of the batches hold one class only.",
+        "trainer = mc.Trainer(model, sampler=None)  # shuffles; or sampler=mc.BalancedSampler(train.targets)",
+    )
+
+
+def learning_rate_too_high(e: Evidence) -> Cause | None:
+    if not e.finite:
+        return _too_high(e, "the model's output is not finite any more")
+    # at the usual rates, too, a long run moves the weights far
+    unstable = e.highest_loss > 1.2 or (e.movement > 5 and e.trainer.lr > 5e-3)
+    unlearned = e.failed and e.gain < 0.1 and e.probes.own.loss > 0.9 * e.probes.before.loss
+    if not (unstable or unlearned):
+        return None
+    lower = [result.loss for rate, result in e.probes.others.items() if rate < e.probes.lr]
+    if not lower or min(lower) > _PROBE_GAIN * (
+        e.probes.before.loss if unstable else min(e.probes.own.loss, e.probes.before.loss)
+    ):
+        return None
+    return _too_high(
+        e,
+        f"the training loss of an epoch went up to {e.highest_loss:.1f} times that of a constant answer, the weights moved "
+        f"by {e.movement:.1f} times their size"
+        if unstable
+        else f"the run took {e.gain:.0%} off the loss of a constant answer",
+    )
+
+
+def _too_high(e: Evidence, found: str) -> Cause:
+    rate, loss = min(
+        ((rate, result.loss) for rate, result in e.probes.others.items() if rate < e.probes.lr),
+        key=lambda pair: pair[1],
+        default=(e.probes.lr / 10, float("nan")),
+    )
+    return Cause(
+        "learning-rate-too-high",
+        f"{found}; from the same start, {e.probes.steps} steps on one batch of {BATCH} training images bring its loss from "
+        f"{e.probes.before.loss:.2f} to {e.probes.own.loss:.3g} at lr={e.probes.lr:g}, to {loss:.3g} at lr={rate:g}.",
+        f"trainer = mc.Trainer(model, lr={rate:g})  # with a model built anew: this one's weights are spoiled",
+    )
+
+
+def learning_rate_too_low(e: Evidence) -> Cause | None:
+    if not e.finite or not e.failed or e.gain >= 0.1 or e.movement > 0.05:
+        return None
+    higher = {rate: result.loss for rate, result in e.probes.others.items() if rate > e.probes.lr}
+    if not higher or min(higher.values()) > _PROBE_GAIN * e.probes.own.loss:
+        return None
+    rate = min(higher, key=lambda rate: higher[rate])
+    return Cause(
+        "learning-rate-too-low",
+        f"the whole run moved the weights by {e.movement:.2%} of their size and took {e.gain:.0%} off the loss of a "
+        f"constant answer; from the same start, {e.probes.steps} steps on one batch of {BATCH} training images bring its loss "
+        f"from {e.probes.before.loss:.2f} to {e.probes.own.loss:.2f} at lr={e.probes.lr:g}, to {higher[rate]:.2f} at lr={rate:g}.",
+        f"trainer = mc.Trainer(model, lr={rate:g})",
+    )
+
+
+def batch_norm_statistics(e: Evidence) -> Cause | None:
+    if e.normalised_by_batch is None:
+        return None
+    own_train, own_val = e.normalised_by_batch
+    stored, batch = e.value(e.on_train), e.value(own_train)
+    worse_calls = own_val.balanced_accuracy - e.on_val.balanced_accuracy
+    worse_train = own_train.balanced_accuracy - e.on_train.balanced_accuracy
+    if not (batch < 0.75 * stored and min(worse_calls, worse_train) > 0.1):
+        return None
+    return Cause(
+        "batch-norm-statistics",
+        f"on the same training images the loss is {stored:.2f} with the stored averages of batch normalisation, {batch:.2f} "
+        f"with the batch's own; balanced accuracy on validation {e.on_val.balanced_accuracy:.2f} against "
+        f"{own_val.balanced_accuracy:.2f}.",
+        "for m in model.modules():\n    if isinstance(m, torch.nn.BatchNorm2d):\n        m.momentum = 0.1\n"
+        "trainer = mc.Trainer(model, batch_size=32, epochs=10, lr=1e-4)  # more and smaller steps: the averages catch up",
+    )
+
+
+def shortcut(e: Evidence) -> Cause | None:
+    name, on_train, on_val = e.shortcut
+    if min(on_train, on_val) < 0.85 or e.on_val.auroc < 0.7:
+        return None
+    after = e.without_shortcut()
+    if after > e.on_val.auroc - 0.1:
+        return None
+    return Cause(
+        "shortcut",
+        f"the {name}'s brightness alone ranks the classes with AUROC {on_train:.2f} on training, {on_val:.2f} on "
+        f"validation; when it is made the same in all validation images, the model's AUROC falls from {e.on_val.auroc:.2f} "
+        f"to {after:.2f}.",
+        "mc.inspect(train)  # see the statistic by class; crop or blank what carries it, in training and in use\n"
+        "trainer = mc.Trainer(model, augment=mc.Augmentation(policy, brightness=0.3, contrast=0.3))",
+    )
+
+
+def capacity_too_small(e: Evidence) -> Cause | None:
+    if e.on_train.auroc >= 0.9 or e.gain > 0.4 or e.dead[0] >= 0.95:
+        return None
+    separable = e.separable  # the cheaper one first: the answer of nearly every model
+    if separable > 0.85 or e.probes.memorised > 0.9:
+        return None
+    return Cause(
+        "capacity-too-small",
+        f"the model cannot even learn one batch by heart: accuracy {e.probes.memorised:.2f} on {BATCH} training images at the "
+        f"best learning rate, {separable:.2f} on {len(e.probe_images[1])} by a linear fit to its last features ({sum(weight.numel() for weight in e.trainer.model.parameters())} weights in all).",
+        "model = mc.build_model('resnet18', train)  # or more channels in a model of your own",
+    )
+
+
+def labels_shuffled(e: Evidence) -> Cause | None:
+    unlearned = e.gain < 0.1 and e.on_val.auroc < 0.7  # random weights, too, may rank somewhat, one way or the other
+    if not (unlearned or e.on_val.auroc < e.chance) or e.on_val.chance() > 0.65:
+        return None
+    value, chance = e.reference
+    if value >= chance:
+        return None
+    return Cause(
+        "labels-shuffled",
+        f"AUROC on validation is {e.on_val.auroc:.2f} (the best epoch without any knowledge stays below {e.chance:.2f}; on "
+        f"training images {e.on_train.auroc:.2f}), and a random forest on small pictures and intensities, trained on the same "
+        f"labels, gets {value:.2f}. Either the labels do not belong to these images, or the images do not show the class; "
+        "without more data the two cannot be told apart.",
+        "mc.plot.images(train, train.table.index[:16])  # read them yourself against the labels\n"
+        "cohort = mc.Cohort.from_table(df, root, image=..., label=...)  # join labels by id, never by position",
+    )
+
+
+def imbalance(e: Evidence) -> Cause | None:
+    shares = e.prior[0]
+    rare = int(shares.argmin())
+    if shares[rare] * len(shares) > 0.5 or np.bincount(e.drawn_targets, minlength=len(shares))[rare] * len(
+        shares
+    ) > 0.6 * len(e.drawn):
+        return None
+    found = e.on_val.recall(rare)
+    if found > 0.4:
+        return None
+    return Cause(
+        "imbalance",
+        f"{e.train.classes[rare]} has {(e.drawn_targets == rare).mean():.1%} of the images that an epoch draws, and the loss "
+        f"does not make up for it (the best constant answer gives it {shares[rare]:.3f}); the model finds {found:.0%} of "
+        f"its {int((e.on_val.targets == rare).sum())} validation images. AUROC {e.on_val.auroc:.2f}.",
+        "trainer = mc.Trainer(model, sampler=mc.BalancedSampler(train.targets))\n"
+        "loss = torch.nn.CrossEntropyLoss(weight=mc.class_weights(train.targets))  # or weights\n"
+        "mc.choose_threshold(trainer.predict(val), rule='youden')  # or, when AUROC is good, another threshold",
+    )
+
+
+def threshold_unreachable(e: Evidence) -> Cause | None:
+    found = [e.on_val.recall(k) for k in range(len(e.val.classes))]
+    k = int(np.argmin(found))
+    if found[k] > 0.2 or e.on_val.auroc < max(0.65, e.chance):
+        return None
+    scores = e.on_val.probabilities[:, k]
+    return Cause(
+        "threshold-unreachable",
+        f"the scores rank well (AUROC {e.on_val.auroc:.2f} on validation), but p({e.val.classes[k]}) lies between "
+        f"{scores.min():.3f} and {scores.max():.3f}, and only {found[k]:.0%} of its images are called so. The best constant answer to the loss "
+        f"gives {e.train.classes[k]} {e.prior[0][k]:.2f}.",
+        "t = mc.choose_threshold(trainer.predict(val), rule='youden'); mc.evaluate(trainer.predict(test), threshold=t)",
+    )
+
+
+def overfitting(e: Evidence) -> Cause | None:
+    gap = e.on_train.auroc - e.on_val.auroc
+    run = e.trainer.run
+    history = None if run is None else run.history
+    text = f"AUROC {e.on_train.auroc:.2f} on training, {e.on_val.auroc:.2f} on validation"
+    apart = False
+    if history is not None and "val_loss" in history:
+        last, lowest = history["val_loss"].iloc[-1], history["val_loss"].min()
+        final = history["train_loss"].iloc[-1]
+        text += (
+            f"; after the last epoch the loss is {final:.2f} on training, {last:.2f} on validation "
+            f"(lowest {lowest:.2f} in epoch {history['val_loss'].idxmin()})"
+        )
+        apart = final < 0.4 * last and last - final > 0.3 * e.prior[1]  # not: both nearly 0
+    if validation_one_class(e) or not ((gap > 0.15 and e.on_train.auroc > 0.9) or apart):
+        return None
+    return Cause(
+        "overfitting",
+        f"{text}; {len(np.unique(e.drawn))} images of {e.train.table['group'].nunique()} groups.",
+        "trainer = mc.Trainer(model, augment='skin', epochs=5)  # or 'chest': the policy that fits the images\n"
+        "model = mc.build_model('resnet18', train, weights='imagenet', train='head')  # fewer weights that learn",
+    )
+
+
+Rule = Callable[[Evidence], Cause | None]
+BEFORE_FIT: list[Rule] = [labels_constant, validation_one_class, frozen_weights]
+RULES: list[Rule] = [
+    *BEFORE_FIT,
+    softmax_before_cross_entropy,
+    input_not_normalised,
+    dead_from_the_start,
+    unshuffled_batches,
+    learning_rate_too_high,
+    learning_rate_too_low,
+    batch_norm_statistics,
+    shortcut,
+    labels_shuffled,
+    capacity_too_small,
+    imbalance,
+    threshold_unreachable,
+    overfitting,
+    dead_now,
+]

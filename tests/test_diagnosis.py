@@ -1,0 +1,333 @@
+import inspect
+import random
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+import medcourse as mc
+from medcourse.data.cohort import Cohort
+from medcourse.errors import TrainingError
+from medcourse.imbalance.samplers import BalancedSampler
+from medcourse.training.diagnosis import diagnose_training, rules
+from medcourse.training.diagnosis.evidence import Evidence
+from medcourse.training.diagnosis.scores import EDGES, edge_statistics
+from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
+from medcourse.training.trainer import Trainer
+from tests.conftest import make_cohort, make_multilabel
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+class Small(nn.Module):
+    """Two convolutions with batch normalisation."""
+
+    def __init__(self, channels: int = 1, classes: int = 2) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(channels, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+            nn.Conv2d(8, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(), nn.AdaptiveAvgPool2d(2), nn.Flatten(),
+        )  # fmt: skip
+        self.fc = nn.Linear(64, classes)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(self.features(images))
+
+
+def lesions(n: int = 160, share: float = 0.5, seed: int = 0, classes: tuple[str, ...] = ("healthy", "ill")) -> Cohort:
+    """A class shows in the middle only: striped, not brighter, in another direction for a third class."""
+    rng = np.random.default_rng(seed)
+    cohort = make_cohort(n, classes, seed=seed)
+    targets = (np.arange(n) % len(classes)) if len(classes) > 2 else (np.arange(n) < n * share).astype(int)
+    pixels = rng.integers(80, 120, (n, 1, 16, 16))
+    stripes = np.where(np.arange(16) // 2 % 2, 60, -60)[None, :] * np.ones((16, 1), int)
+    for row, target in enumerate(targets):
+        if target:
+            pixels[row, 0, 4:12, 4:12] += (stripes if target == 1 else stripes.T)[4:12, 4:12]
+    names = np.array(classes)[targets]
+    return Cohort(pixels.astype(np.uint8), cohort.table.assign(label=names), classes)
+
+
+def build(cohort: Cohort, network: nn.Module | None = None) -> Classifier:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Classifier(network or Small(classes=len(cohort.classes)), *pixel_statistics(cohort))
+
+
+def fitted(train: Cohort, val: Cohort | None, model: nn.Module | None = None, **more) -> Trainer:
+    arguments = {"epochs": 4, "lr": 3e-3, "progress": False, "device": "cpu", "batch_size": 16} | more
+    trainer = Trainer(model or build(train), **arguments)
+    trainer.fit(train, val)
+    return trainer
+
+
+@pytest.fixture(scope="module")
+def sets() -> tuple[Cohort, Cohort]:
+    return lesions(seed=1), lesions(100, seed=2)
+
+
+def first(trainer: Trainer, train: Cohort, val: Cohort) -> str:
+    causes = diagnose_training(trainer, train, val).causes
+    return causes[0].name if causes else "none"
+
+
+# ---------------------------------------------------------------------- healthy
+
+
+def test_a_healthy_run_is_not_accused(sets):
+    train, val = sets
+    found = diagnose_training(fitted(train, val), train, val)
+    assert found.causes == []
+    assert found.collapsed is False
+    assert "no cause of failure found" in repr(found)
+
+
+def test_three_classes():
+    train, val = (lesions(180, seed=s, classes=("none", "rows", "columns")) for s in (1, 2))
+    assert first(fitted(train, val, epochs=6), train, val) == "none"
+    assert first(fitted(train, val, lr=1e-7), train, val) == "learning-rate-too-low"
+
+
+def test_nothing_is_changed(sets):
+    train, val = sets
+    trainer = fitted(train, val, lr=1e-7, sampler=BalancedSampler(train.targets))  # fails, so that copies are trained
+    trainer.model.train()
+    trainer.model.network.fc.weight.requires_grad_(False)
+    before = {name: value.clone() for name, value in trainer.model.state_dict().items()}
+    modes = [module.training for module in trainer.model.modules()]
+    learning = [weight.requires_grad for weight in trainer.model.parameters()]
+    epoch = trainer.sampler._epoch
+    torch.manual_seed(7), np.random.seed(7), random.seed(7)  # noqa: NPY002
+    states = torch.get_rng_state(), np.random.get_state()[1].copy(), random.getstate()  # noqa: NPY002
+    assert diagnose_training(trainer, train, val).causes
+    assert all(torch.equal(value, before[name]) for name, value in trainer.model.state_dict().items())
+    assert [module.training for module in trainer.model.modules()] == modes
+    assert [weight.requires_grad for weight in trainer.model.parameters()] == learning
+    assert not any(module._forward_hooks or module._forward_pre_hooks for module in trainer.model.modules())
+    assert trainer.sampler._epoch == epoch
+    assert torch.equal(torch.get_rng_state(), states[0])
+    assert np.array_equal(np.random.get_state()[1], states[1])  # noqa: NPY002
+    assert random.getstate() == states[2]
+
+
+def test_twice_the_same(sets):
+    train, val = sets
+    trainer = fitted(train, val, lr=1e-7)
+    assert diagnose_training(trainer, train, val) == diagnose_training(trainer, train, val)
+
+
+# ---------------------------------------------------------------------- faults
+
+
+def kill(model: Classifier) -> Classifier:
+    nn.init.constant_(model.network.features[5].bias, -1000.0)
+    return model
+
+
+def forget(model: Classifier) -> Classifier:
+    model.network.features[1].momentum = model.network.features[5].momentum = 0.0
+    model.network.features[1].running_mean.fill_(9.0)
+    return model
+
+
+def freeze(model: Classifier) -> Classifier:
+    model.network.features.requires_grad_(False)
+    return model
+
+
+def raw(model: Classifier) -> Classifier:
+    model.mean.zero_()
+    model.std.fill_(1 / 255)
+    return model
+
+
+def build_plain() -> Classifier:
+    """Without batch normalisation, which forgives any learning rate here."""
+    return build(lesions(seed=1), SimpleCNN(1, 2, width=8))
+
+
+class Bright(nn.Module):
+    """A linear layer on the mean of the image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = nn.Linear(1, 2)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.fc(images.mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "arguments"),
+    [
+        ("learning-rate-too-high", lambda model: build_plain(), {"lr": 1.0, "epochs": 3}),
+        ("learning-rate-too-low", None, {"lr": 1e-7}),
+        ("frozen-weights", freeze, {}),
+        ("input-not-normalised", raw, {}),
+        ("softmax-before-cross-entropy", lambda model: nn.Sequential(model, nn.Softmax(1)), {}),
+        ("batch-norm-statistics", forget, {"epochs": 8}),
+        ("dead-relus", kill, {}),
+        ("threshold-unreachable", None, {"loss": nn.CrossEntropyLoss(weight=torch.tensor([3000.0, 1.0])), "epochs": 6}),
+    ],
+)
+def test_a_fault_of_model_or_settings(sets, name, model, arguments):
+    train, val = sets
+    trainer = fitted(train, val, None if model is None else model(build(train)), **arguments)
+    found = diagnose_training(trainer, train, val)
+    assert found.causes[0].name == name
+    assert any(character.isdigit() for character in found.causes[0].evidence)
+    assert f"1. {name}: " in repr(found)
+    assert found.causes[0].remedy.splitlines()[0].strip() in repr(found)
+
+
+def test_capacity(sets):
+    train, val = sets
+    assert first(fitted(train, val, build(train, Bright())), train, val) == "capacity-too-small"
+
+
+def test_constant_labels(sets):
+    train, val = sets
+    assert (
+        first(fitted(train, val, sampler=np.flatnonzero(train.targets == 0).tolist()), train, val) == "labels-constant"
+    )
+    healthy = train.subset(train.targets == 0)
+    trainer = Trainer(build(train), progress=False, device="cpu")
+    with pytest.raises(TrainingError, match="holds no image of"):
+        trainer.fit(healthy, val)
+    assert [cause.name for cause in diagnose_training(trainer, healthy, val).causes] == ["labels-constant"]
+
+
+def test_a_validation_set_of_one_class(sets):
+    train, val = sets
+    one = val.subset(val.targets == 0)
+    causes = diagnose_training(fitted(train, None), train, one).causes
+    assert [cause.name for cause in causes] == ["validation-one-class"]
+
+
+def test_imbalance():
+    train, val = lesions(300, share=0.04, seed=1), lesions(200, share=0.1, seed=2)
+    assert first(fitted(train, val, epochs=1, lr=1e-3), train, val) == "imbalance"
+
+
+def test_shuffled_labels(sets):
+    train, val = sets
+    labels = np.random.default_rng(0).permutation(train.table["label"].to_numpy())
+    wrong = Cohort(train.read(range(len(train))), train.table.assign(label=labels), train.classes)
+    cause = diagnose_training(fitted(wrong, val), wrong, val).causes[0]
+    assert cause.name == "labels-shuffled"
+    assert "the two cannot be told apart" in cause.evidence
+
+
+def test_sorted_batches(sets):
+    train, val = sets
+    cause = diagnose_training(fitted(train, val, sampler=np.argsort(train.targets).tolist()), train, val).causes[0]
+    assert cause.name == "unshuffled-batches"
+    assert "100% of the batches hold one class only" in cause.evidence
+
+
+def test_a_marker_in_the_corner(sets):
+    marked = []
+    for cohort in sets:
+        pixels = cohort.read(range(len(cohort)))
+        labels = np.random.default_rng(5).permutation(cohort.table["label"].to_numpy())  # only the marker tells
+        pixels[labels == "ill", :, :2, -2:] = 255
+        marked.append(Cohort(pixels, cohort.table.assign(label=labels), cohort.classes))
+    cause = diagnose_training(fitted(*marked, epochs=8), *marked).causes[0]
+    assert cause.name == "shortcut"
+    assert "'s brightness alone ranks the classes with AUROC 1.00 on training" in cause.evidence
+
+
+def test_overfitting():
+    rng = np.random.default_rng(0)
+    cohorts = []
+    for n, seed in ((24, 3), (160, 4)):
+        cohort = lesions(n, seed=seed)
+        flipped = np.where(rng.random(n) < 0.25, 1 - cohort.targets, cohort.targets)  # a quarter of the labels is wrong
+        names = np.array(cohort.classes)[flipped]
+        cohorts.append(Cohort(cohort.read(range(n)), cohort.table.assign(label=names), cohort.classes))
+    causes = diagnose_training(fitted(*cohorts, epochs=60), *cohorts).causes
+    assert [cause.name for cause in causes] == ["overfitting"]
+
+
+# ---------------------------------------------------------------------- runs that did not come to an end, and mistakes
+
+
+def test_a_loss_that_is_not_finite(sets):
+    train, val = sets
+    model = build(train, SimpleCNN(1, 2, width=4))
+    trainer = Trainer(model, lr=1e12, progress=False, device="cpu", batch_size=16)
+    with pytest.raises(TrainingError, match="the loss is"):
+        trainer.fit(train, val)
+    assert trainer.run is None
+    found = diagnose_training(trainer, train, val)
+    assert found.causes[0].name == "learning-rate-too-high"
+
+
+def test_nothing_learns(sets):
+    train, val = sets
+    trainer = Trainer(build(train).requires_grad_(False), progress=False, device="cpu")
+    with pytest.raises(TrainingError, match="nothing in this model learns"):
+        trainer.fit(train, val)
+    assert first(trainer, train, val) == "frozen-weights"
+
+
+def test_what_cannot_be_diagnosed(sets):
+    train, val = sets
+    with pytest.raises(TrainingError, match="has not been fitted"):
+        diagnose_training(Trainer(build(train), progress=False, device="cpu"), train, val)
+    trainer = fitted(train, val, epochs=1)
+    with pytest.raises(TrainingError, match="differ in classes, channels or size"):
+        diagnose_training(trainer, train, make_cohort(20, channels=3))
+    findings = make_multilabel(40)
+    with pytest.raises(TrainingError, match="diagnose one finding"):
+        diagnose_training(trainer, findings, findings)
+
+
+# ---------------------------------------------------------------------- measurements
+
+
+def test_the_trainer_remembers(sets):
+    train, val = sets
+    model = build(train)
+    began = {name: value.clone() for name, value in model.state_dict().items()}
+    trainer = Trainer(model, epochs=1, progress=False, device="cpu")
+    assert trainer.run is None
+    assert trainer.start is None
+    assert trainer.fit(train, val) is trainer.run
+    assert all(torch.equal(value, began[name]) for name, value in trainer.start.items())
+    assert not torch.equal(trainer.start["network.fc.weight"], model.network.fc.weight)
+
+
+def test_the_best_constant_answer(sets):
+    train, val = lesions(100, share=0.1), sets[1]
+    shares, loss = Evidence(fitted(train, val, epochs=1), train, val).prior
+    assert shares == pytest.approx([0.9, 0.1], abs=1e-3)
+    assert loss == pytest.approx(-0.9 * np.log(0.9) - 0.1 * np.log(0.1), abs=1e-4)
+    weighted = nn.CrossEntropyLoss(weight=torch.tensor([1.0, 9.0]))
+    assert Evidence(fitted(train, val, epochs=1, loss=weighted), train, val).prior[0] == pytest.approx(
+        [0.5, 0.5], abs=1e-3
+    )
+
+
+def test_remedies_call_what_exists():
+    called = set(re.findall(r"\bmc\.(\w+)", inspect.getsource(rules)))
+    assert {"Trainer", "build_model", "split"} <= called <= set(mc.__all__)
+
+
+def test_edges():
+    pixels = np.zeros((2, 1, 16, 16), dtype=np.uint8)
+    pixels[0, :, :2, :2] = 200
+    pixels[1, :, 4:12, 4:12] = 100
+    found = dict(zip(EDGES, edge_statistics(pixels).T, strict=True))
+    assert found["top left corner"].tolist() == [200, 0]
+    assert found["bottom right corner"].tolist() == [0, 0]
+    assert found["border"] == pytest.approx([200 * 4 / 112, 0])
+    assert found["mean"] == pytest.approx([200 * 4 / 256, 25])
