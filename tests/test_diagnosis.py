@@ -18,6 +18,8 @@ from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort, make_multilabel
 
+pytestmark = pytest.mark.slow  # every test trains
+
 
 @pytest.fixture(autouse=True)
 def one_thread():

@@ -11,6 +11,8 @@ import pytest
 
 from medcourse.data.fetch import unfinished
 
+pytestmark = pytest.mark.slow  # starts many processes
+
 
 def run(folder: Path, what: str) -> list[dict]:
     script = Path(__file__).with_name("kills.py")

@@ -301,6 +301,7 @@ def test_tables_are_drawn_only_when_told_to(cache, monkeypatch: pytest.MonkeyPat
     assert not any(cache.glob("trees/*"))
 
 
+@pytest.mark.slow
 @pytest.mark.realdata
 @pytest.mark.parametrize(
     "name", [d.name for d in read_manifest().values() if d.phantom in STAND_INS and any(s.mirror for s in d.sources)]

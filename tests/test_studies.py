@@ -43,6 +43,7 @@ def test_an_unknown_study_or_arm_is_refused(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_reproduce_runs_every_arm_once(tmp_path, monkeypatch):
     train = make_cohort(n=40, channels=3, classes=("nevus", "melanoma"))
     test = make_cohort(n=24, channels=3, classes=("nevus", "melanoma"), seed=1)
