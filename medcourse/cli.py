@@ -168,37 +168,11 @@ def reproduce(
     out: Annotated[Path, typer.Option(help="Folder for the results (CSV).")] = Path("benchmarks/results"),
 ) -> None:
     """Run a published result again, and print what came out; goes on where a killed run stopped."""
-    import torch
-
-    from medcourse.errors import EvaluationError
     from medcourse.studies import find_study
-    from medcourse.studies.results import Results
+    from medcourse.studies.results import reproduce as run
 
-    plan = find_study(study)
-    if unknown := [arm for arm in arms or [] if arm not in plan.ARMS]:
-        raise EvaluationError(f"{study} has no arm {unknown}; it has {', '.join(plan.ARMS)}")
-    results = Results(out / f"{study}.csv")
-    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    for seed in range(seeds):
-        for arm in arms or plan.ARMS:
-            this = {
-                "study": study,
-                "arm": arm,
-                "seed": seed,
-                "size": size,
-                "epochs": epochs or plan.EPOCHS,
-                "device": where,
-            }
-            if results.has(this):
-                continue
-            began = time.perf_counter()
-            values = plan.run(arm, seed, size, epochs or plan.EPOCHS, where)
-            seconds = round(time.perf_counter() - began, 1)
-            results.add(this | {"torch": torch.__version__, "seconds": seconds}, values, "test")
-            typer.echo(
-                f"{arm}, seed {seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in values.items()) + f" ({seconds} s)"
-            )
-    typer.echo(plan.summary(results.table.query("size == @size")).to_string())
+    table = run(study, find_study(study), out, size, seeds, epochs, arms, device, say=typer.echo)
+    typer.echo(table.to_string())
 
 
 @app.command()

@@ -66,6 +66,8 @@ def test_reproduce_runs_every_arm_once(tmp_path, monkeypatch):
     ]
     second = CliRunner().invoke(cli.app, command, catch_exceptions=False)
     assert ", seed 0:" not in second.stdout
+    longer = CliRunner().invoke(cli.app, [*command, "--epochs", "2", "--arms", "baseline"], catch_exceptions=False)
+    assert "weights" not in longer.stdout, "runs of one epoch are no part of a summary of two"
     assert "sorted, unshuffled" in second.stdout
 
 

@@ -55,9 +55,8 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_dup
         parts: sets by name, e.g. ``{"train": a, "test": b}``, or the result of ``mc.split``.
         by: table column that names the patient or lesion.
         near_duplicates: look for pictures saved again (other brightness, contrast or compression) as well: those whose
-            fine detail correlates by 0.95 or more. Fine detail is the picture at 32 x 32 pixels less its blurred self. On
-            the course's chest films, cells and lesions (64 pixels, halves drawn at random) this found 91 to 100 % of such
-            copies, and two pairs of different groups; shifted, cropped or mirrored copies are not found.
+            fine detail correlates by 0.95 or more. Fine detail is the picture at 32 x 32 pixels less its blurred self.
+            Shifted, cropped or mirrored copies are not found.
 
     Returns:
         A ``Leaks``, falsy when every pair of sets is clean. Pictures count as identical when all their pixels are

@@ -4,15 +4,66 @@ Columns: study, arm, seed, split, metric, value, size (pixels), epochs, device, 
 """
 
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import pandas as pd
+import torch
 
 from medcourse.errors import EvaluationError
 
 COLUMNS = ["study", "arm", "seed", "split", "metric", "value", "size", "epochs", "device", "torch", "seconds"]
 _KEY = ["study", "arm", "seed", "size", "epochs", "device"]
+
+
+def reproduce(
+    study: str,
+    plan: ModuleType,
+    out: Path,
+    size: int,
+    seeds: int,
+    epochs: int | None,
+    arms: Sequence[str] | None,
+    device: str,
+    say: Callable[[str], None],
+) -> pd.DataFrame:
+    """Run what is missing of a study, and sum up the runs with these size, epochs and device.
+
+    Args:
+        study, plan: its name, and its module (``find_study``).
+        out: folder of the CSV.
+        size: height and width in pixels.
+        seeds: number of seeds, from 0.
+        epochs: passes over the training set; the study's own when None.
+        arms: some of the study's; all when None or empty.
+        device: as for ``mc.Trainer``; "auto" is stored as the device that it takes.
+        say: is told of every run.
+
+    Returns:
+        The study's own summary.
+
+    Raises:
+        EvaluationError: an arm that the study does not have, or a file of other results.
+    """
+    if unknown := [arm for arm in arms or [] if arm not in plan.ARMS]:
+        raise EvaluationError(f"{study} has no arm {unknown}; it has {', '.join(plan.ARMS)}")
+    results = Results(out / f"{study}.csv")
+    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+    same = {"study": study, "size": size, "epochs": epochs or plan.EPOCHS, "device": where}
+    for seed in range(seeds):
+        for arm in arms or plan.ARMS:
+            this = same | {"arm": arm, "seed": seed}
+            if results.has(this):
+                continue
+            began = time.perf_counter()
+            values = plan.run(arm, seed, size, same["epochs"], where)
+            seconds = round(time.perf_counter() - began, 1)
+            results.add(this | {"torch": torch.__version__, "seconds": seconds}, values, "test")
+            say(f"{arm}, seed {seed}: " + ", ".join(f"{k} {v:.3f}" for k, v in values.items()) + f" ({seconds} s)")
+    alike = (results.table[list(same)] == pd.Series(same)).all(axis=1)
+    return plan.summary(results.table[alike])
 
 
 class Results:
