@@ -84,3 +84,10 @@ def test_summary_pairs_by_seed():
     assert told.loc["baseline", "one class"] == "3 of 3"
     assert told.loc["weights", "one class"] == "0 of 3"
     assert told.loc["weights", "balanced accuracy - baseline"] == "+0.10 [+0.10, +0.10]"
+
+
+def test_a_summary_without_the_baseline_has_no_differences():
+    rows = [{**RUN, "arm": "weights", "metric": m, "value": 0.5, "split": "test"} for m in one_class_collapse.METRICS]
+    told = one_class_collapse.summary(pd.DataFrame(rows))
+    assert told.loc["weights", "auroc"] == "0.50"
+    assert not any("baseline" in column for column in told.columns)

@@ -82,15 +82,18 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
     Differences are paired by seed (same images); their 95 % intervals are Student's t over the seeds.
     """
     values = table.pivot_table(index=["arm", "seed"], columns="metric", values="value")
-    base = values.loc["baseline"]
+    arms = values.index.get_level_values("arm")
+    base = values.loc["baseline"] if "baseline" in arms else None
     rows = {}
-    for arm in [name for name in ARMS if name in values.index.get_level_values("arm")]:
+    for arm in [name for name in ARMS if name in arms]:
         of_arm = values.loc[arm]
         row = {"seeds": len(of_arm), "one class": f"{int(of_arm['one class'].sum())} of {len(of_arm)}"}
         for metric in METRICS[1:]:
             row[metric] = f"{of_arm[metric].mean():.2f}"
+            if base is None or arm == "baseline" or metric not in ("balanced accuracy", "auroc"):
+                continue
             difference = (of_arm[metric] - base[metric]).dropna()
-            if arm != "baseline" and len(difference) > 1 and metric in ("balanced accuracy", "auroc"):
+            if len(difference) > 1:
                 half = stats.t.ppf(0.975, len(difference) - 1) * difference.std() / np.sqrt(len(difference))
                 mean = difference.mean()
                 row[f"{metric} - baseline"] = f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]"
