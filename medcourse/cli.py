@@ -155,7 +155,9 @@ def demo(
 
 @app.command()
 def reproduce(
-    study: Annotated[str, typer.Argument(help="one-class-collapse")],
+    study: Annotated[
+        str, typer.Argument(help="one-class-collapse, chest-resampling, skin-forum, histology-three-arms")
+    ],
     size: Annotated[int, typer.Option(help="Height and width of the images in pixels.")] = 64,
     seeds: Annotated[int, typer.Option(help="Number of seeds, from 0.")] = 5,
     epochs: Annotated[
@@ -171,8 +173,7 @@ def reproduce(
     from medcourse.studies import find_study
     from medcourse.studies.results import reproduce as run
 
-    table = run(study, find_study(study), out, size, seeds, epochs, arms, device, say=typer.echo)
-    typer.echo(table.to_string())
+    typer.echo(run(find_study(study), out, size, seeds, epochs, arms, device, say=typer.echo))
 
 
 @app.command()

@@ -1,38 +1,67 @@
 """Studies on small cohorts: they go on where they stopped, and the summary is paired by seed."""
 
+import numpy as np
 import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 from medcourse import cli
 from medcourse.errors import EvaluationError
+from medcourse.evaluation.predictions import Predictions
 from medcourse.studies import find_study, one_class_collapse
-from medcourse.studies.results import COLUMNS, Results
+from medcourse.studies.comparison import over_seeds
+from medcourse.studies.results import COLUMNS, SCORES, Outcome, Results, Runs
 from tests.conftest import make_cohort
 
-RUN = {"study": "s", "arm": "a", "seed": 0, "size": 16, "epochs": 1, "device": "cpu", "torch": "2", "seconds": 1.0}
+RUN = {"arm": "a", "seed": 0, "size": 16, "epochs": 1, "device": "cpu"}
+
+
+def outcome(**test):
+    return Outcome({"test": test})
 
 
 def test_results_grow_and_are_found_again(tmp_path):
-    path = tmp_path / "results" / "s.csv"
-    results = Results(path)
+    results = Results(tmp_path / "results", "s")
     assert not results.has(RUN)
-    results.add(RUN, {"auroc": 0.5, "sensitivity": 1.0}, "test")
-    again = Results(path)
+    results.add(RUN, outcome(auroc=0.5, sensitivity=1.0), 1.0)
+    again = Results(tmp_path / "results", "s")
     assert again.has(RUN)
     assert not again.has(RUN | {"seed": 1})
     assert not again.has(RUN | {"size": 64})
-    again.add(RUN | {"seed": 1}, {"auroc": 0.6}, "test")
-    table = pd.read_csv(path)
+    again.add(RUN | {"seed": 1}, outcome(auroc=0.6), 1.0)
+    again.add(RUN | {"seed": 1}, outcome(auroc=0.7), 1.0)  # another process was first: its values stay
+    table = pd.read_csv(again.path)
     assert list(table.columns) == COLUMNS
     assert table["value"].tolist() == [0.5, 1.0, 0.6]
-    assert [p.name for p in path.parent.iterdir()] == ["s.csv"]
+    assert table["study"].eq("s").all()
+
+
+def test_two_processes_add_to_one_file(tmp_path):
+    left, right = Results(tmp_path, "s"), Results(tmp_path, "s")
+    left.add(RUN, outcome(auroc=0.5), 1.0)
+    right.add(RUN | {"arm": "b"}, outcome(auroc=0.6), 1.0)
+    left.add(RUN | {"arm": "c"}, outcome(auroc=0.7), 1.0)
+    assert pd.read_csv(left.path)["arm"].tolist() == ["a", "b", "c"]
+
+
+def test_scores_are_kept_image_by_image(tmp_path):
+    table = pd.DataFrame({"group": ["p1", "p1", "p2"], "label": ["well", "ill", "ill"], "p_ill": [0.1, 0.123456, 0.9]})
+    pred = Predictions(table.assign(p_well=1 - table["p_ill"]).set_index(pd.Index(["x", "y", "z"])), ["well", "ill"])
+    results = Results(tmp_path, "s")
+    for seed in (0, 1):
+        results.add(RUN | {"seed": seed}, Outcome({"test": {"auroc": 1.0}}, {"test": pred}), 1.0)
+    scores = results.alike({"size": 16}).scores
+    assert list(scores.columns) == SCORES
+    assert scores["image_id"].tolist() == ["x", "y", "z"] * 2
+    assert scores["target"].tolist() == [0, 1, 1] * 2
+    assert scores["score"].tolist() == [0.1, 0.1235, 0.9] * 2
+    assert results.alike({"size": 32}).scores.empty
 
 
 def test_results_of_something_else_are_refused(tmp_path):
     (tmp_path / "s.csv").write_text("a,b\n1,2\n")
     with pytest.raises(EvaluationError, match="has the columns"):
-        Results(tmp_path / "s.csv")
+        Results(tmp_path, "s")
 
 
 def test_an_unknown_study_or_arm_is_refused(tmp_path):
@@ -61,6 +90,7 @@ def test_reproduce_runs_every_arm_once(tmp_path, monkeypatch):
         str(tmp_path),
     ]
     first = CliRunner().invoke(cli.app, command, catch_exceptions=False)
+    assert (tmp_path / "one-class-collapse.png").stat().st_size > 5000
     assert [line.split(",")[0] for line in first.stdout.splitlines() if ", seed 0:" in line] == [
         arm.split(",")[0] for arm in one_class_collapse.ARMS
     ]
@@ -71,23 +101,39 @@ def test_reproduce_runs_every_arm_once(tmp_path, monkeypatch):
     assert "sorted, unshuffled" in second.stdout
 
 
+def runs_of(values):
+    """Runs from {(arm, seed): {metric: value}}."""
+    rows = [
+        {**RUN, "study": "s", "torch": "2", "seconds": 1.0, "split": "test"}
+        | {"arm": arm, "seed": seed, "metric": metric, "value": value}
+        for (arm, seed), metrics in values.items()
+        for metric, value in metrics.items()
+    ]
+    return Runs(pd.DataFrame(rows)[COLUMNS], pd.DataFrame(columns=SCORES))
+
+
 def test_summary_pairs_by_seed():
-    rows = []
+    values = {}
     for seed, base in enumerate((0.5, 0.6, 0.7)):
         for arm, gain in (("baseline", 0.0), ("weights", 0.1)):
-            values = {"one class": float(arm == "baseline"), "balanced accuracy": base + gain, "auroc": base}
-            values |= {"sensitivity": 0.0, "specificity": 1.0}
-            rows += [
-                {**RUN, "arm": arm, "seed": seed, "metric": m, "value": v, "split": "test"} for m, v in values.items()
-            ]
-    told = one_class_collapse.summary(pd.DataFrame(rows))
+            values[arm, seed] = {"one class": float(arm == "baseline"), "balanced accuracy": base + gain, "auroc": base}
+            values[arm, seed] |= {"sensitivity": 0.0, "specificity": 1.0}
+    told = one_class_collapse.summary(runs_of(values))
     assert told.loc["baseline", "one class"] == "3 of 3"
     assert told.loc["weights", "one class"] == "0 of 3"
     assert told.loc["weights", "balanced accuracy - baseline"] == "+0.10 [+0.10, +0.10]"
+    assert "3 seed(s) of each arm" in one_class_collapse.report(runs_of(values))
 
 
 def test_a_summary_without_the_baseline_has_no_differences():
-    rows = [{**RUN, "arm": "weights", "metric": m, "value": 0.5, "split": "test"} for m in one_class_collapse.METRICS]
-    told = one_class_collapse.summary(pd.DataFrame(rows))
+    told = one_class_collapse.summary(runs_of({("weights", 0): dict.fromkeys(one_class_collapse.METRICS, 0.5)}))
     assert told.loc["weights", "auroc"] == "0.50"
     assert not any("baseline" in column for column in told.columns)
+
+
+def test_differences_over_seeds_are_student_t():
+    mean, low, high = over_seeds([0.1, 0.2, 0.3])
+    assert (mean, low, high) == pytest.approx((0.2, 0.2 - 0.2484, 0.2 + 0.2484), abs=1e-4)  # t(2) = 4.303, sd = 0.1
+    assert over_seeds([0.1, 0.2, 0.3], more=0.01)[2] > high
+    assert np.isnan(over_seeds([0.1])[1])
+    assert np.isnan(over_seeds([])[0])

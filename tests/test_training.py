@@ -98,6 +98,10 @@ def test_it_learns_and_says_what_happened():
     trainer, run = fit(train, val, epochs=6)
     assert run.history["val_auroc"].iloc[-1] > 0.95
     assert list(run.history.index) == [1, 2, 3, 4, 5, 6]
+    recalls = run.history[[f"val_recall_{name}" for name in val.classes]]
+    assert run.history["val_balanced_accuracy"].to_numpy() == pytest.approx(recalls.mean(axis=1).to_numpy())
+    shares = val.counts().to_numpy() / len(val)
+    assert run.history["val_accuracy"].to_numpy() == pytest.approx((recalls * shares).sum(axis=1).to_numpy())
     assert run.history["train_loss"].iloc[-1] < run.history["train_loss"].iloc[0]
     pred = trainer.predict(val)
     assert pred.table.index.equals(val.table.index)

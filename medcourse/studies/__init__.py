@@ -10,7 +10,10 @@ STUDIES = {"one-class-collapse": "one_class_collapse"}
 
 
 def find_study(name: str) -> ModuleType:
-    """The module of a study: ``ARMS``, ``EPOCHS``, ``run(arm, seed, size, epochs, device)`` and ``summary(table)``.
+    """The module of a study.
+
+    It has ``NAME``, ``ARMS`` (by name), ``EPOCHS``, ``run(arm, seed, size, epochs, device)``, which gives an ``Outcome``
+    for the arm, and for others that share its training, by name, and ``report(runs)`` (text) and ``figure(runs)``.
 
     Raises:
         EvaluationError: there is no such study.

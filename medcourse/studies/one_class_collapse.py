@@ -11,9 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-from scipy import stats
+from matplotlib.figure import Figure
 
 import medcourse as mc
+from medcourse.studies.comparison import dots, over_seeds, told
+from medcourse.studies.results import Outcome, Runs
 from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
 
 NAME = "one-class-collapse"
@@ -52,7 +54,7 @@ def sets(size: int, seed: int) -> tuple[mc.Cohort, mc.Cohort]:
     return splits.train.subset(splits.train.table.index[np.concatenate(chosen)]), dict(splits.items())["test"]
 
 
-def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, float]:
+def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, Outcome]:
     """Train one arm and judge its last epoch on the test images at a threshold of 0.5."""
     plan = ARMS[arm]
     train, test = sets(size, seed)
@@ -73,15 +75,21 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, f
     pred = trainer.predict(test)
     values = mc.evaluate(pred, n_boot=40)["value"]
     alike = float(len(np.unique(pred.called(0.5))) == 1)
-    return {"one class": alike} | {name: float(values[name]) for name in METRICS[1:]}
+    return {arm: Outcome({"test": {"one class": alike} | {name: float(values[name]) for name in METRICS[1:]}})}
 
 
-def summary(table: pd.DataFrame) -> pd.DataFrame:
-    """One row per arm: runs that call one class, and the mean of each metric with its difference to the baseline.
+def report(runs: Runs) -> str:
+    """One row per arm: runs that call one class, and the mean of each metric with its difference to the baseline."""
+    return (
+        f"{runs.header()}\n{summary(runs).to_string()}\n"
+        "Mean over seeds on the test images, at a threshold of 0.5; differences are paired by seed, their 95 % intervals are "
+        "Student's t over the seeds. 'one class': runs that call every test image the same."
+    )
 
-    Differences are paired by seed (same images); their 95 % intervals are Student's t over the seeds.
-    """
-    values = table.pivot_table(index=["arm", "seed"], columns="metric", values="value")
+
+def summary(runs: Runs) -> pd.DataFrame:
+    """The report's table."""
+    values = runs.values()
     arms = values.index.get_level_values("arm")
     base = values.loc["baseline"] if "baseline" in arms else None
     rows = {}
@@ -90,12 +98,12 @@ def summary(table: pd.DataFrame) -> pd.DataFrame:
         row = {"seeds": len(of_arm), "one class": f"{int(of_arm['one class'].sum())} of {len(of_arm)}"}
         for metric in METRICS[1:]:
             row[metric] = f"{of_arm[metric].mean():.2f}"
-            if base is None or arm == "baseline" or metric not in ("balanced accuracy", "auroc"):
-                continue
-            difference = (of_arm[metric] - base[metric]).dropna()
-            if len(difference) > 1:
-                half = stats.t.ppf(0.975, len(difference) - 1) * difference.std() / np.sqrt(len(difference))
-                mean = difference.mean()
-                row[f"{metric} - baseline"] = f"{mean:+.2f} [{mean - half:+.2f}, {mean + half:+.2f}]"
+            if base is not None and arm != "baseline" and metric in ("balanced accuracy", "auroc"):
+                row[f"{metric} - baseline"] = told(*over_seeds(of_arm[metric] - base[metric]))
         rows[arm] = row
     return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+
+
+def figure(runs: Runs) -> Figure:
+    """Sensitivity, balanced accuracy and AUROC of every run."""
+    return dots(runs.values(), list(ARMS), ("sensitivity", "balanced accuracy", "auroc"))

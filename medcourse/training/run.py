@@ -13,8 +13,9 @@ class Run:
     Attributes:
         history: one row per epoch (index ``epoch`` from 1): train_loss, seconds, images_per_second; with a validation
             set also val_loss, val_auroc (macro: one against the rest for several classes, over the findings that have
-            both kinds of images for multilabel), val_accuracy and val_classes_called (1: the model calls everything one
-            class; multilabel: findings called at p >= 0.5 in any image).
+            both kinds of images for multilabel), val_accuracy, val_classes_called (1: the model calls everything one
+            class; multilabel: findings called at p >= 0.5 in any image), and but for multilabel val_balanced_accuracy
+            and val_recall_<class>.
         seconds: wall time of the whole fit, in all processes that had a part in it.
         best_epoch: the epoch whose weights the model has now.
     """

@@ -42,6 +42,7 @@ def judge(val: Cohort, p: Floats, epoch: int, say: Callable[[str], None]) -> dic
 
     The AUROC of several classes is the mean of one against the rest; of several findings the mean over those that have
     both kinds of images. Of findings, a call is p >= 0.5, and accuracy is the share of assessed targets called rightly.
+    The recall of every class is given but for findings; balanced accuracy is its mean.
     """
     multilabel = val.task == "multilabel"
     calls = p >= _SURE if multilabel else p.argmax(1)[:, None] == np.arange(p.shape[1])
@@ -65,8 +66,12 @@ def judge(val: Cohort, p: Floats, epoch: int, say: Callable[[str], None]) -> dic
             f"(p({val.classes[shown]}) from {p[:, shown].min():.3f} to {p[:, shown].max():.3f}, AUROC "
             f"{np.mean(scores):.2f})"
         )
-    return {
+    said = {
         "val_auroc": mean_auroc,
         "val_accuracy": float(right[known].mean() if multilabel else right.mean()),
         "val_classes_called": int(called.sum()),
     }
+    if not multilabel:
+        recall = {f"val_recall_{name}": float(right[val.targets == k].mean()) for k, name in enumerate(val.classes)}
+        said |= {"val_balanced_accuracy": float(np.mean(list(recall.values())))} | recall
+    return said

@@ -1,0 +1,68 @@
+"""What studies have in common when they sum up: pairs by seed, and one row of dots per arm."""
+
+from collections.abc import Mapping, Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from medcourse.viewing.plot import BLUE, GREY, ORANGE
+
+
+def over_seeds(differences: ArrayLike, more: float = 0.0) -> tuple[float, float, float]:
+    """Mean of differences paired by seed, with a 95 % interval: Student's t over the seeds.
+
+    Args:
+        differences: one per seed; NaN is left out.
+        more: variance of the mean that the seeds do not show, e.g. of the sampling of the test set (one for all seeds).
+
+    Returns:
+        Mean, low, high; the limits are NaN for fewer than two seeds.
+    """
+    values = np.asarray(differences, dtype=np.float64)
+    values = values[~np.isnan(values)]
+    if len(values) < 2:
+        return (float(values[0]) if len(values) else float("nan")), float("nan"), float("nan")
+    half = stats.t.ppf(0.975, len(values) - 1) * np.sqrt(values.var(ddof=1) / len(values) + more)
+    return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+
+
+def told(mean: float, low: float, high: float) -> str:
+    """A signed difference with its interval, or alone where there is none."""
+    return f"{mean:+.2f}" if np.isnan(low) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def dots(
+    values: pd.DataFrame,
+    arms: Sequence[str],
+    metrics: Sequence[str],
+    published: Mapping[str, Mapping[str, float]] | None = None,
+) -> Figure:
+    """One panel per metric, one row per arm: a dot for each seed, a bar for their mean, a cross for the published value.
+
+    Args:
+        values: ``Runs.values()``.
+        arms: rows, from the top.
+        metrics: columns of ``values``.
+        published: metric -> value by arm.
+    """
+    shown = [arm for arm in arms if arm in values.index.get_level_values("arm")]
+    figure, axes = plt.subplots(
+        1, len(metrics), figsize=(3.1 * len(metrics) + 1.2, 0.32 * len(shown) + 1.1), sharey=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for axis, metric in zip(axes[0], metrics, strict=True):
+        for row, arm in enumerate(shown):
+            of_arm = values.loc[arm][metric]
+            axis.plot(of_arm, np.full(len(of_arm), row), "o", color=BLUE, alpha=0.55, markersize=5)
+            axis.plot([of_arm.mean()] * 2, [row - 0.3, row + 0.3], color=BLUE, linewidth=2)
+            if metric in (published or {}).get(arm, {}):
+                axis.plot((published or {})[arm][metric], row, "x", color=ORANGE, markersize=8, markeredgewidth=2)
+        axis.set(xlabel=metric)
+        axis.grid(axis="x", color=GREY, alpha=0.3)
+    axes[0, 0].set_yticks(range(len(shown)), shown)
+    axes[0, 0].invert_yaxis()
+    return figure
