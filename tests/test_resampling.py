@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from imblearn.over_sampling import SMOTE, BorderlineSMOTE
+from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
 from torch import nn
 
 from medcourse.data.cohort import Cohort
@@ -81,7 +81,9 @@ def test_the_seed_fixes_it(method):
 
 
 @pytest.mark.parametrize("chunk", [1, 20_000, 2**26])
-@pytest.mark.parametrize(("method", "theirs"), [("smote", SMOTE), ("borderline-smote", BorderlineSMOTE)])
+@pytest.mark.parametrize(
+    ("method", "theirs"), [("smote", SMOTE), ("borderline-smote", BorderlineSMOTE), ("adasyn", ADASYN)]
+)
 def test_smote_is_imbalanced_learns_in_float_chunks(method, theirs, chunk, monkeypatch):
     monkeypatch.setattr(neighbours, "CHUNK", chunk)
     cohort = imbalanced(channels=3)
@@ -94,6 +96,14 @@ def test_smote_is_imbalanced_learns_in_float_chunks(method, theirs, chunk, monke
     assert np.abs(images.reshape(len(result), -1) - expected).max() <= 0.5 + 1e-4
     raw, _ = theirs(random_state=7).fit_resample(np.asarray(cohort.images).reshape(len(cohort), -1), cohort.targets)
     assert np.abs(raw[len(cohort) :] - expected[len(cohort) :]).max() > 100  # what uint8 would have done: wrapped
+
+
+def test_adasyn_without_a_border_is_told():
+    cohort = imbalanced()
+    images = np.where(cohort.targets[:, None, None, None] == 1, 255, 0) + np.zeros(cohort.images.shape[1:], int)
+    apart = Cohort(images.astype(np.uint8), cohort.table, cohort.classes)
+    with pytest.raises(TrainingError, match="adasyn makes more images where neighbours are of other classes"):
+        resample(apart, "adasyn")
 
 
 def test_a_smote_image_lies_between_its_parents():

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from imblearn.over_sampling import SMOTE, BorderlineSMOTE
+from imblearn.over_sampling import ADASYN, SMOTE, BorderlineSMOTE
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, identity
 from sklearn.neighbors import NearestNeighbors
@@ -58,8 +58,8 @@ def interpolate(rows: Rows, targets: NDArray[np.int64], method: str, seed: int) 
 
     Args:
         rows: N rows of numbers.
-        targets: int64, N; every class is filled up to the size of the largest.
-        method: "smote" (Chawla et al. 2002) or "borderline-smote" (Han et al. 2005, Borderline-1).
+        targets: int64, N; every class is filled up to the size of the largest (of "adasyn": about, by its rounding).
+        method: "smote" (Chawla et al. 2002), "borderline-smote" (Han et al. 2005, Borderline-1) or "adasyn" (He et al. 2008).
         seed: of imbalanced-learn.
 
     Returns:
@@ -75,19 +75,27 @@ def interpolate(rows: Rows, targets: NDArray[np.int64], method: str, seed: int) 
             f"{method} needs {NEIGHBOURS + 1} images of a class or more, to find {NEIGHBOURS} neighbours; the counts are "
             f"{counts.tolist()}. Use method='over' or 'augment', or merge classes"
         )
+    near = _Neighbours(rows, NEIGHBOURS + 1)
     if method == "smote":
-        sampler = SMOTE(k_neighbors=_Neighbours(rows, NEIGHBOURS + 1), random_state=seed)
+        sampler: Any = SMOTE(k_neighbors=near, random_state=seed)
+    elif method == "adasyn":
+        sampler = ADASYN(n_neighbors=near, random_state=seed)
     else:
         if len(targets) <= AROUND:
             raise TrainingError(f"{method} looks at {AROUND} images around each; there are {len(targets)} in all")
         sampler = BorderlineSMOTE(
-            k_neighbors=_Neighbours(rows, NEIGHBOURS + 1),
+            k_neighbors=near,
             m_neighbors=_Neighbours(rows, AROUND + 1),
             random_state=seed,
         )
-    mixed, labels = sampler.fit_resample(identity(len(targets), format="csr"), targets)
+    try:
+        mixed, labels = sampler.fit_resample(identity(len(targets), format="csr"), targets)
+    except (RuntimeError, ValueError) as error:  # ADASYN found no image to start from
+        if method != "adasyn":
+            raise
+        raise TrainingError(f"{method} makes more images where neighbours are of other classes: {error}") from error
     missing = np.flatnonzero(np.bincount(labels) < counts.max())
-    if len(missing):
+    if len(missing) and method != "adasyn":
         raise TrainingError(
             f"borderline-smote mixes images at the border (half or more, but not all, of the {AROUND} nearest are of other "
             f"classes); class {missing.tolist()} has none. Use method='smote'"

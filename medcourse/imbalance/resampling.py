@@ -20,7 +20,7 @@ from medcourse.imbalance.features import Features, encode
 from medcourse.imbalance.neighbours import interpolate, mix, pixels, rows_of
 from medcourse.training.augmentation import Augmentation
 
-Method = Literal["under", "over", "smote", "borderline-smote", "augment"]
+Method = Literal["under", "over", "smote", "borderline-smote", "adasyn", "augment"]
 _BATCH = 64  # images that are augmented at once
 
 
@@ -66,6 +66,8 @@ def resample(
             "smote": fill up with mixtures of an image and one of its 5 nearest neighbours of the same class (Chawla et
             al. 2002);
             "borderline-smote": the same of images only that lie among other classes (Han et al. 2005, Borderline-1);
+            "adasyn": more mixtures of the images with more neighbours of other classes (He et al. 2008), about as many as
+            fill up the class;
             "augment": fill up with ``copies`` changed copies of each image of the rarer classes.
         seed: the same seed and cohort give the same images.
         space: "pixels" gives a cohort. "features" gives ``Features``: rows of an encoder, mixed instead of pixels.
