@@ -6,7 +6,7 @@ from types import ModuleType
 
 from medcourse.errors import EvaluationError
 
-STUDIES = {"one-class-collapse": "one_class_collapse"}
+STUDIES = {"one-class-collapse": "one_class_collapse", "chest-resampling": "chest_resampling"}
 
 
 def find_study(name: str) -> ModuleType:

@@ -1,0 +1,201 @@
+"""What ``chest-resampling`` says: our numbers beside the published ones, and the one recipe that validation names."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medcourse.studies.comparison import over_seeds, told
+from medcourse.studies.results import Runs
+
+# Table of the paper; balanced accuracy, recall and F1 follow from these counts of the 624 test films.
+_COUNTS = {  # TP, TN, FP, FN
+    "baseline": (318, 159, 75, 72),
+    "undersampling": (389, 97, 137, 1),
+    "oversampling": (386, 125, 109, 4),
+    "augmentation": (389, 123, 111, 1),
+    "smote": (390, 82, 152, 0),
+    "borderline-smote": (389, 105, 129, 1),
+}
+METRICS = ("balanced accuracy", "recall", "F1")
+PUBLISHED = {
+    arm: {
+        "balanced accuracy": (tp / (tp + fn) + tn / (tn + fp)) / 2,
+        "recall": tp / (tp + fn),
+        "F1": 2 * tp / (2 * tp + fp + fn),
+    }
+    for arm, (tp, tn, fp, fn) in _COUNTS.items()
+}
+_DRAWS = 1000
+CHOSEN = "threshold of val"
+
+
+def report(runs: Runs) -> str:
+    """The side-by-side table, differences to the baseline, maps where there are any, and the recipe."""
+    parts = [
+        runs.header() + "; " + _alike(runs),
+        "Test films, threshold 0.5; ours: mean ± standard deviation over seeds.\n" + side_by_side(runs).to_string(),
+    ]
+    if "baseline" in runs.values().index.get_level_values("arm"):
+        parts += ["Differences to the baseline.\n" + differences(runs).to_string(), _RECALL + _measured_recall(runs)]
+    parts.append(recipe(runs))
+    return "\n\n".join(parts)
+
+
+_RECALL = (
+    "The published recall rises in every balanced arm. Balancing should do the opposite here: PNEUMONIA is the larger class of "
+    "the training films (74 %), so a balanced training set has more NORMAL and moves calls towards NORMAL. "
+)
+
+
+def _alike(runs: Runs) -> str:
+    trained = runs.values("train")
+    if "pretrained" in trained and (trained["pretrained"].dropna() == 1).all():
+        return "ResNet18 with ImageNet weights, as published"
+    return "ResNet18 from scratch (the paper: ImageNet weights, 224 px): unlike for like"
+
+
+def _arms(runs: Runs) -> list[str]:
+    there = runs.table["arm"].unique().tolist()
+    return [arm for arm in PUBLISHED if arm in there] + [arm for arm in there if arm not in PUBLISHED]
+
+
+def side_by_side(runs: Runs) -> pd.DataFrame:
+    """One row per arm: published and our balanced accuracy, recall and F1, and our balanced accuracy at the chosen threshold."""
+    values, chosen = runs.values(), runs.values(f"test, {CHOSEN}")
+    rows = {}
+    for arm in _arms(runs):
+        row: dict[str, str] = {}
+        for metric in METRICS:
+            paper = f"{PUBLISHED[arm][metric]:.2f}" if arm in PUBLISHED else "-"
+            row |= {f"{metric}: paper": paper, f"{metric}: ours": _spread(values.loc[arm][metric])}
+        row |= {"AUROC": _spread(values.loc[arm]["auroc"])}
+        rows[arm] = row | {f"balanced accuracy, {CHOSEN}": _spread(chosen.loc[arm]["balanced accuracy"])}
+    return pd.DataFrame.from_dict(rows, orient="index")
+
+
+def _spread(values: pd.Series) -> str:
+    return f"{values.mean():.2f}" + (f" ± {values.std():.2f}" if len(values) > 1 else "")
+
+
+def differences(runs: Runs) -> pd.DataFrame:
+    """Every arm less the baseline, paired by seed; 95 % intervals with the seeds and the test films (by patient) in them."""
+    rows = {}
+    for arm in [name for name in _arms(runs) if name != "baseline"]:
+        row: dict[str, str] = {}
+        for metric in METRICS[:2]:
+            mean, low, high = paired(runs, (arm, None), ("baseline", None), metric)
+            row[f"{metric}: ours"] = told(mean, low, high)
+            if arm in PUBLISHED:
+                paper = PUBLISHED[arm][metric] - PUBLISHED["baseline"][metric]
+                row[f"{metric}: paper"] = f"{paper:+.2f}"
+                row[f"{metric}: the paper's difference"] = verdict(paper, low, high)
+        rows[arm] = row
+    columns = [f"{metric}: {what}" for metric in METRICS[:2] for what in ("paper", "ours", "the paper's difference")]
+    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).fillna("-")
+
+
+def verdict(paper: float, low: float, high: float) -> str:
+    """Whether a published difference is there in our runs, too."""
+    if np.isnan(low):
+        return "one seed: cannot say"
+    if low <= 0 <= high:
+        return "noise here"
+    return "survives" if (low > 0) == (paper > 0) else "reversed"
+
+
+def _measured_recall(runs: Runs) -> str:
+    values = runs.values()["recall"].reset_index().pivot_table(index="seed", columns="arm", values="recall")
+    balanced = [arm for arm in PUBLISHED if arm in values and arm != "baseline"]
+    if not balanced:
+        return ""
+    paper = np.mean([PUBLISHED[arm]["recall"] for arm in balanced]) - PUBLISHED["baseline"]["recall"]
+    ours = over_seeds(values[balanced].mean(axis=1) - values["baseline"])
+    return f"Mean change of recall over the balanced arms: paper {paper:+.2f}, ours {told(*ours)} (over seeds)."
+
+
+def recipe(runs: Runs) -> str:
+    """The arm with the best validation set, and what it does to the test films beside the best published arms.
+
+    Only rows of the validation set name it: mean balanced accuracy over the seeds, at the threshold chosen there.
+    """
+    of_val = runs.values(f"val, {CHOSEN}")["balanced accuracy"].groupby("arm").mean().sort_values(ascending=False)
+    arm = str(of_val.index[0])
+    lines = [
+        f"The one recipe, named by the validation set alone: {arm}, at the threshold chosen on validation (balanced accuracy "
+        f"there {of_val.iloc[0]:.3f}; next: {', '.join(f'{name} {value:.3f}' for name, value in of_val.iloc[1:3].items())})."
+    ]
+    tested = runs.values(f"test, {CHOSEN}").loc[arm]
+    for metric, best in (("balanced accuracy", "oversampling"), ("F1", "augmentation")):
+        number = PUBLISHED[best][metric]
+        ours = paired(runs, (arm, CHOSEN), None, metric, number)
+        met = (
+            "cannot be judged from one seed"
+            if np.isnan(ours[1])
+            else "met"
+            if ours[1] > 0
+            else "missed"
+            if ours[2] < 0
+            else "undecided"
+        )
+        lines.append(
+            f"  {metric} on the test films {_spread(tested[metric])}; less the published {number:.3f}: {told(*ours)} ({met})"
+        )
+        if best in runs.table["arm"].to_numpy():
+            against = paired(runs, (arm, CHOSEN), (best, None), metric)
+            lines.append(f"    less our re-run of the best published arm ({best}): {told(*against)}")
+    return "\n".join(lines)
+
+
+def paired(
+    runs: Runs, one: tuple[str, str | None], other: tuple[str, str | None] | None, metric: str, number: float = 0.0
+) -> tuple[float, float, float]:
+    """Mean over seeds of one arm's metric on the test films less another's, or less a number.
+
+    The interval is Student's t over the seeds; the variance that comes from the sampling of the test films (a bootstrap of
+    patients, the same draws for both arms) is added.
+
+    Args:
+        one, other: arm, and None (threshold 0.5) or ``CHOSEN``.
+        metric: one of ``METRICS``.
+        number: what is subtracted where there is no other arm.
+    """
+    seeds = set(runs.values().loc[one[0]].index)
+    if other is not None:
+        seeds &= set(runs.values().loc[other[0]].index)
+    order = sorted(seeds)
+    point, drawn = _metric(runs, *one, metric, order)
+    if other is not None:
+        base, base_drawn = _metric(runs, *other, metric, order)
+        return over_seeds(point - base, more=float((drawn - base_drawn).mean(axis=1).var()))
+    return over_seeds(point - number, more=float(drawn.mean(axis=1).var()))
+
+
+def _metric(
+    runs: Runs, arm: str, threshold: str | None, metric: str, seeds: Sequence[int]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """By seed: the metric, and its values when patients are drawn again (draws x seeds)."""
+    table = runs.values(f"test, {threshold}" if threshold else "test").loc[arm]
+    cuts = runs.values("val").loc[arm]["threshold"]
+    scores = runs.scores[(runs.scores["arm"] == arm) & (runs.scores["split"] == "test")]
+    drawn = []
+    for seed in seeds:
+        films = scores[scores["seed"] == seed]
+        called = films["score"] >= (cuts[seed] if threshold else 0.5)
+        ill = films["target"] == 1
+        cells = {"tp": called & ill, "tn": ~called & ~ill, "fp": called & ~ill, "fn": ~called & ill}
+        by_patient = pd.DataFrame(cells).astype(float).groupby(films["group"]).sum()
+        tp, tn, fp, fn = (_weights(len(by_patient)) @ by_patient.to_numpy()).T
+        recall = tp / (tp + fn)
+        drawn.append(
+            {"balanced accuracy": (recall + tn / (tn + fp)) / 2, "recall": recall, "F1": 2 * tp / (2 * tp + fp + fn)}[
+                metric
+            ]
+        )
+    return table.loc[list(seeds), metric].to_numpy(), np.column_stack(drawn)
+
+
+def _weights(patients: int) -> NDArray[np.float64]:
+    """How often each patient is drawn, draws x patients; the same for every arm and seed."""
+    return np.random.default_rng(0).multinomial(patients, np.full(patients, 1 / patients), _DRAWS).astype(float)

@@ -1,0 +1,164 @@
+"""The study ``chest-resampling``: six resampling arms of a student paper on chest films, over seeds, and what it left out.
+
+"Balancing Act: Addressing Class Imbalance in Medical Image Classification" (Gadupudi, Sarawagi) trains ResNet18 with
+ImageNet weights for 5 epochs (Adam 0.005, batch 32, 224 px) on the paediatric pneumonia films, once per arm, and reports
+the 624 official test films. PNEUMONIA is the positive class and the *larger* one: to balance means more NORMAL.
+
+Every arm here trains on the same films (the official training films less a tenth of the patients, who are the validation
+set), keeps the epoch with the best validation AUROC, and is judged at 0.5 and at the threshold that Youden's rule chooses
+on the validation set.
+"""
+
+from dataclasses import dataclass
+
+from matplotlib.figure import Figure
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import nn
+
+import medcourse as mc
+from medcourse.errors import SourceError
+from medcourse.imbalance.resampling import Method
+from medcourse.studies.chest_maps import GRID, strip
+from medcourse.studies.chest_report import METRICS, PUBLISHED, report
+from medcourse.studies.comparison import dots
+from medcourse.studies.results import Outcome, Runs
+
+__all__ = ["ARMS", "EPOCHS", "NAME", "figure", "report", "run"]
+NAME = "chest-resampling"
+EPOCHS = 5
+LEARNING_RATE, BATCH = 0.005, 32
+
+# Turns and a mirror image, as published (the angle is not printed there), and nothing else.
+_PUBLISHED_POLICY = mc.Augmentation(
+    "chest", flip=True, allow_laterality_flip=True, rotation=15, shift=0, zoom=0, brightness=0, contrast=0
+)
+
+
+@dataclass(frozen=True)
+class Arm:
+    """What one arm changes.
+
+    Attributes:
+        method: of ``mc.resample``; None leaves the training set as it is.
+        copies: what changes the copies, for the method "augment".
+        online: policy that changes every image of every batch.
+        weights: balanced class weights in the loss.
+        of: the arm whose network is the encoder: SMOTE in its feature space, where a linear classifier is trained.
+    """
+
+    method: Method | None = None
+    copies: str | mc.Augmentation | None = None
+    online: str | None = None
+    weights: bool = False
+    of: str | None = None
+
+
+ARMS = {
+    "baseline": Arm(),
+    "undersampling": Arm("under"),
+    "oversampling": Arm("over"),
+    "augmentation": Arm("augment", copies=_PUBLISHED_POLICY),
+    "smote": Arm("smote"),
+    "borderline-smote": Arm("borderline-smote"),
+    # what the authors did not run
+    "smote of features": Arm(of="baseline"),
+    "class weights": Arm(weights=True),
+    "oversampling, chest-safe": Arm("over", online="chest"),
+    "class weights, chest-safe": Arm(weights=True, online="chest"),
+    "augmentation without the flip": Arm("augment", copies="chest"),
+    "adasyn": Arm("adasyn"),
+}
+
+
+def sets(size: int, seed: int) -> tuple[mc.Cohort, mc.Cohort, mc.Cohort]:
+    """Training and validation patients of the official training films, and the official test films."""
+    films = mc.load("chest-xray-pneumonia", size=size, phantom=False)
+    official = films.table.index[films.table["split"] == "test"]
+    parts = dict(mc.split(films, test=official, val=0.1, by="group", seed=seed).items())
+    return parts["train"], parts["val"], parts["test"]
+
+
+def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, Outcome]:
+    """Train one arm and judge it; the baseline's network also serves the arm that resamples its features."""
+    trained = ARMS[arm].of or arm
+    plan = ARMS[trained]
+    train, val, test = sets(size, seed)
+    more = mc.resample(train, plan.method, seed=seed, augment=plan.copies) if plan.method else train
+    model, pretrained = _network(train, seed)
+    trainer = mc.Trainer(
+        model,
+        loss=nn.CrossEntropyLoss(weight=mc.class_weights(more.targets)) if plan.weights else None,
+        epochs=epochs,
+        lr=LEARNING_RATE,
+        batch_size=BATCH,
+        augment=plan.online,
+        device=device,
+        seed=seed,
+        progress=False,
+    )
+    history = trainer.fit(more, val).history
+    outcome = judged(trainer.predict(val), trainer.predict(test))
+    curves = {
+        f"epoch {epoch}": {"balanced accuracy": row["val_balanced_accuracy"], "recall": row["val_recall_PNEUMONIA"]}
+        for epoch, row in history.iterrows()
+    }
+    train_values = {"images": float(len(more)), "pretrained": float(pretrained)}
+    values = {**outcome.values, "train": train_values, **{f"val, {name}": row for name, row in curves.items()}}
+    figures = {}
+    if size >= GRID:
+        drawn, borders = strip(model, test, arm)
+        values["test"] = {**values["test"], **borders}
+        figures = {f"maps-{trained.replace(', ', '-').replace(' ', '-')}-{seed}": drawn}
+    outcomes = {trained: Outcome(values, outcome.scores, figures)}
+    for name, other in ARMS.items():
+        if other.of == trained:
+            outcomes[name] = _of_features(model, train, val, test, seed)
+    return outcomes
+
+
+def _network(train: mc.Cohort, seed: int) -> tuple[nn.Module, bool]:
+    """ResNet18 with ImageNet weights where they can be had, as published; else from scratch (the report says which)."""
+    try:
+        return mc.build_model("resnet18", train, weights="imagenet", seed=seed), True
+    except SourceError:
+        return mc.build_model("resnet18", train, seed=seed), False
+
+
+def _of_features(encoder: nn.Module, train: mc.Cohort, val: mc.Cohort, test: mc.Cohort, seed: int) -> Outcome:
+    """SMOTE of what the encoder sees of the training films; a linear classifier learns from that."""
+    more = mc.resample(train, "smote", seed=seed, space="features", encoder=encoder)
+    linear = make_pipeline(StandardScaler(), LogisticRegression(max_iter=2000, random_state=seed))
+    linear.fit(more.values, more.targets)
+    said = []
+    for part in (val, test):
+        p = linear.predict_proba(mc.encode(part, encoder).values)
+        table = part.table.assign(**{f"p_{name}": p[:, k] for k, name in enumerate(part.classes)})
+        said.append(mc.Predictions(table, part.classes))
+    outcome = judged(*said)
+    return Outcome({**outcome.values, "train": {"images": float(len(more))}}, outcome.scores)
+
+
+def judged(val: mc.Predictions, test: mc.Predictions) -> Outcome:
+    """Both sets at 0.5 and at the threshold that the validation set chooses; the test scores are kept."""
+    threshold = mc.choose_threshold(val, rule="youden")
+    values = {}
+    for split, pred in (("val", val), ("test", test)):
+        values[split] = at(pred, 0.5) | {"auroc": float(mc.evaluate(pred, n_boot=40)["value"]["auroc"])}
+        values[f"{split}, threshold of val"] = at(pred, threshold)
+    values["val"] |= {"threshold": threshold}
+    return Outcome(values, {"test": test})
+
+
+def at(pred: mc.Predictions, threshold: float) -> dict[str, float]:
+    """Balanced accuracy, recall and F1 of PNEUMONIA, and the four counts, as the paper prints them."""
+    (tn, fp), (fn, tp) = mc.confusion(pred, threshold).to_numpy().astype(float)
+    recall = tp / (tp + fn)
+    values = {"balanced accuracy": (recall + tn / (tn + fp)) / 2, "recall": recall, "F1": 2 * tp / (2 * tp + fp + fn)}
+    return values | {"TP": tp, "TN": tn, "FP": fp, "FN": fn}
+
+
+def figure(runs: Runs) -> Figure:
+    """Test films: a dot for each seed, a bar for their mean, a cross for the published number."""
+    return dots(runs.values(), list(ARMS), METRICS, PUBLISHED)
