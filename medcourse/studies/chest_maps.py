@@ -20,8 +20,7 @@ def strip(model: nn.Module, test: mc.Cohort, title: str) -> tuple[Figure, dict[s
     Returns:
         The figure, and ``border share <method>`` (120 films) beside ``border share uniform``.
     """
-    few = test.subset(test.table.index[np.linspace(0, len(test) - 1, _SHOWN).astype(int)])
-    many = test.subset(test.table.index[np.linspace(0, len(test) - 1, _MEASURED).astype(int)])
+    few, many = _evenly(test, _SHOWN), _evenly(test, _MEASURED)
     figure, axes = plt.subplots(
         len(_METHODS), _SHOWN, figsize=(1.7 * _SHOWN, 1.85 * len(_METHODS)), layout="constrained", squeeze=False
     )
@@ -41,3 +40,8 @@ def strip(model: nn.Module, test: mc.Cohort, title: str) -> tuple[Figure, dict[s
         fontsize=9,
     )
     return figure, borders
+
+
+def _evenly(cohort: mc.Cohort, images: int) -> mc.Cohort:
+    at = np.linspace(0, len(cohort) - 1, min(images, len(cohort))).astype(int)
+    return cohort.subset(cohort.table.index[at])

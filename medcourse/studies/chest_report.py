@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.studies.comparison import over_seeds, told
+from medcourse.studies.comparison import markdown, over_seeds, told
 from medcourse.studies.results import Runs
 
 # Table of the paper; balanced accuracy, recall and F1 follow from these counts of the 624 test films.
@@ -35,10 +35,15 @@ def report(runs: Runs) -> str:
     """The side-by-side table, differences to the baseline, maps where there are any, and the recipe."""
     parts = [
         runs.header() + "; " + _alike(runs),
-        "Test films, threshold 0.5; ours: mean ± standard deviation over seeds.\n" + side_by_side(runs).to_string(),
+        "Test films, threshold 0.5 (paper / ours); ours: mean ± standard deviation over seeds.\n\n"
+        + markdown(side_by_side(runs)),
     ]
     if "baseline" in runs.values().index.get_level_values("arm"):
-        parts += ["Differences to the baseline.\n" + differences(runs).to_string(), _RECALL + _measured_recall(runs)]
+        parts += [
+            "Differences to the baseline; in brackets, after the paper's, whether ours agree.\n\n"
+            + markdown(differences(runs)),
+            _RECALL + _measured_recall(runs),
+        ]
     parts.append(recipe(runs))
     return "\n\n".join(parts)
 
@@ -62,17 +67,17 @@ def _arms(runs: Runs) -> list[str]:
 
 
 def side_by_side(runs: Runs) -> pd.DataFrame:
-    """One row per arm: published and our balanced accuracy, recall and F1, and our balanced accuracy at the chosen threshold."""
+    """One row per arm: the published number / ours of balanced accuracy, recall and F1, and ours at the chosen threshold."""
     values, chosen = runs.values(), runs.values(f"test, {CHOSEN}")
     rows = {}
     for arm in _arms(runs):
-        row: dict[str, str] = {}
+        row = {}
         for metric in METRICS:
             paper = f"{PUBLISHED[arm][metric]:.2f}" if arm in PUBLISHED else "-"
-            row |= {f"{metric}: paper": paper, f"{metric}: ours": _spread(values.loc[arm][metric])}
-        row |= {"AUROC": _spread(values.loc[arm]["auroc"])}
-        rows[arm] = row | {f"balanced accuracy, {CHOSEN}": _spread(chosen.loc[arm]["balanced accuracy"])}
-    return pd.DataFrame.from_dict(rows, orient="index")
+            row[f"{metric}: paper / ours"] = f"{paper} / {_spread(values.loc[arm][metric])}"
+        row["AUROC: ours"] = _spread(values.loc[arm]["auroc"])
+        rows[arm] = row | {f"balanced accuracy at the {CHOSEN}": _spread(chosen.loc[arm]["balanced accuracy"])}
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 
 def _spread(values: pd.Series) -> str:
@@ -89,19 +94,18 @@ def differences(runs: Runs) -> pd.DataFrame:
             row[f"{metric}: ours"] = told(mean, low, high)
             if arm in PUBLISHED:
                 paper = PUBLISHED[arm][metric] - PUBLISHED["baseline"][metric]
-                row[f"{metric}: paper"] = f"{paper:+.2f}"
-                row[f"{metric}: the paper's difference"] = verdict(paper, low, high)
+                row[f"{metric}: paper"] = f"{paper:+.2f} ({verdict(paper, low, high)})"
         rows[arm] = row
-    columns = [f"{metric}: {what}" for metric in METRICS[:2] for what in ("paper", "ours", "the paper's difference")]
-    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).fillna("-")
+    columns = [f"{metric}: {what}" for metric in METRICS[:2] for what in ("paper", "ours")]
+    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).fillna("-").rename_axis("arm")
 
 
 def verdict(paper: float, low: float, high: float) -> str:
-    """Whether a published difference is there in our runs, too."""
+    """Whether a published difference "survives" in our runs, is "reversed", or cannot be told from 0 ("noise")."""
     if np.isnan(low):
-        return "one seed: cannot say"
+        return "one seed"
     if low <= 0 <= high:
-        return "noise here"
+        return "noise"
     return "survives" if (low > 0) == (paper > 0) else "reversed"
 
 

@@ -35,6 +35,19 @@ def told(mean: float, low: float, high: float) -> str:
     return f"{mean:+.2f}" if np.isnan(low) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
 
 
+def markdown(table: pd.DataFrame) -> str:
+    """A table of text as aligned Markdown: it reads the same in a terminal and in a README."""
+    rows = [
+        [str(table.index.name or ""), *table.columns],
+        *([str(k), *map(str, row)] for k, row in zip(table.index, table.to_numpy(), strict=True)),
+    ]
+    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
+    lines = [
+        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in rows
+    ]
+    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])
+
+
 def dots(
     values: pd.DataFrame,
     arms: Sequence[str],

@@ -14,7 +14,7 @@ import torch
 from matplotlib.figure import Figure
 
 import medcourse as mc
-from medcourse.studies.comparison import dots, over_seeds, told
+from medcourse.studies.comparison import dots, markdown, over_seeds, told
 from medcourse.studies.results import Outcome, Runs
 from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
 
@@ -81,7 +81,7 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
 def report(runs: Runs) -> str:
     """One row per arm: runs that call one class, and the mean of each metric with its difference to the baseline."""
     return (
-        f"{runs.header()}\n{summary(runs).to_string()}\n"
+        f"{runs.header()}\n\n{markdown(summary(runs))}\n\n"
         "Mean over seeds on the test images, at a threshold of 0.5; differences are paired by seed, their 95 % intervals are "
         "Student's t over the seeds. 'one class': runs that call every test image the same."
     )
@@ -101,7 +101,7 @@ def summary(runs: Runs) -> pd.DataFrame:
             if base is not None and arm != "baseline" and metric in ("balanced accuracy", "auroc"):
                 row[f"{metric} - baseline"] = told(*over_seeds(of_arm[metric] - base[metric]))
         rows[arm] = row
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("")
+    return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("arm")
 
 
 def figure(runs: Runs) -> Figure:

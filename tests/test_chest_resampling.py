@@ -1,0 +1,137 @@
+"""The study of the chest films: the paper's numbers, whose differences survive, and a recipe that only validation names."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import medcourse as mc
+from medcourse import cli
+from medcourse.errors import SourceError
+from medcourse.studies import chest_maps, chest_report, chest_resampling
+from medcourse.studies.chest_report import CHOSEN, PUBLISHED, paired, recipe, verdict
+from medcourse.studies.results import COLUMNS, SCORES, Runs
+from tests.conftest import make_cohort
+
+PRINTED = {  # the paper's table, as cut off there
+    "baseline": (0.74, 0.81, 0.81),
+    "undersampling": (0.70, 0.99, 0.84),
+    "oversampling": (0.76, 0.98, 0.87),
+    "augmentation": (0.76, 0.99, 0.87),
+    "smote": (0.67, 1.0, 0.83),
+    "borderline-smote": (0.72, 0.99, 0.85),
+}
+
+
+def test_the_papers_numbers_follow_from_its_counts():
+    for arm, printed in PRINTED.items():
+        for metric, value in zip(chest_report.METRICS, printed, strict=True):
+            assert 0 <= PUBLISHED[arm][metric] - value + 1e-9 < 0.0101, (arm, metric)
+    assert PUBLISHED["oversampling"]["balanced accuracy"] == pytest.approx(0.762, abs=5e-4)
+    assert PUBLISHED["augmentation"]["F1"] == pytest.approx(0.874, abs=5e-4)
+
+
+def test_verdicts():
+    assert verdict(0.1, 0.02, 0.2) == "survives"
+    assert verdict(0.1, -0.2, -0.02) == "reversed"
+    assert verdict(-0.1, -0.2, -0.02) == "survives"
+    assert verdict(0.1, -0.02, 0.2) == "noise"
+    assert verdict(0.1, np.nan, np.nan) == "one seed"
+
+
+def made_up(skill: dict[str, float], seeds: int = 3, patients: int = 60) -> Runs:
+    """Runs with scores: an arm of skill 1 is always right, of skill 0 it guesses."""
+    rows, scores = [], []
+    target = np.arange(patients) % 2
+    for arm, share in skill.items():
+        for seed in range(seeds):
+            rng = np.random.default_rng([seed, len(arm)])
+            score = np.where(rng.random(patients) < share, 0.2 + 0.6 * target, rng.random(patients))
+            table = pd.DataFrame({"group": [f"p{k}" for k in range(patients)], "p_1": score, "p_0": 1 - score})
+            pred = mc.Predictions(table.assign(label=np.array(["0", "1"])[target]), ["0", "1"])
+            values = chest_resampling.judged(pred, pred).values
+            same = {"arm": arm, "seed": seed, "size": 64, "epochs": 5, "device": "cpu"}
+            rows += [
+                {**same, "study": "s", "torch": "2", "seconds": 1.0, "split": split, "metric": metric, "value": value}
+                for split, metrics in values.items()
+                for metric, value in metrics.items()
+            ]
+            of_films = {"image_id": table.index, "group": table["group"], "target": target, "score": score}
+            scores.append(pd.DataFrame({**same, "split": "test"} | of_films))
+    return Runs(pd.DataFrame(rows)[COLUMNS], pd.concat(scores)[SCORES])
+
+
+def test_a_paired_difference_has_the_films_in_its_interval():
+    runs = made_up({"baseline": 0.3, "oversampling": 0.9})
+    assert paired(runs, ("baseline", None), ("baseline", None), "recall") == (0, 0, 0)
+    mean, low, high = paired(runs, ("oversampling", None), ("baseline", None), "balanced accuracy")
+    values = runs.values()["balanced accuracy"]
+    by_seed = (values.loc["oversampling"] - values.loc["baseline"]).to_numpy()
+    assert mean == pytest.approx(by_seed.mean())
+    seeds_alone = 4.303 * by_seed.std(ddof=1) / np.sqrt(3)
+    assert low < mean - seeds_alone
+    assert high > mean + seeds_alone
+    assert low > 0
+    assert paired(runs, ("oversampling", None), None, "recall", 0.5)[0] == pytest.approx(
+        runs.values().loc["oversampling"]["recall"].mean() - 0.5
+    )
+
+
+def test_only_the_validation_set_names_the_recipe():
+    runs = made_up({"baseline": 0.3, "oversampling": 0.9, "smote": 0.5})
+    assert "named by the validation set alone: oversampling," in recipe(runs)
+    spoilt = runs.table.copy()
+    test_rows = spoilt["split"].str.startswith("test") & (spoilt["arm"] == "oversampling") & (spoilt["value"] <= 1)
+    spoilt.loc[test_rows, "value"] = 0.0
+    assert "named by the validation set alone: oversampling," in recipe(Runs(spoilt, runs.scores))
+    val_rows = spoilt["split"].eq(f"val, {CHOSEN}") & (spoilt["arm"] == "oversampling")
+    spoilt.loc[val_rows, "value"] = 0.0
+    assert "named by the validation set alone: smote," in recipe(Runs(spoilt, runs.scores))
+
+
+def test_arms_of_one_seed_are_reported_without_intervals():
+    told = chest_report.report(made_up({"baseline": 0.3, "oversampling": 0.9, "class weights": 0.5}, seeds=1))
+    assert "(one seed)" in told
+    assert "unlike for like" in told
+    assert "| class weights " in told
+
+
+def test_maps_are_drawn_and_measured():
+    films = make_cohort(12, size=32)
+    figure, borders = chest_maps.strip(mc.build_model("simple-cnn", films), films, "some arm")
+    assert len(figure.axes) == 12
+    assert borders["border share uniform"] == pytest.approx(0.36, abs=0.04)
+    assert set(borders) == {"border share uniform", "border share gradcam", "border share smoothgradcam++"}
+
+
+@pytest.mark.slow
+def test_every_arm_runs_on_small_films(tmp_path, monkeypatch):
+    parts = [make_cohort(n, size=32, seed=n, classes=("NORMAL", "PNEUMONIA")) for n in (60, 24, 30)]
+    keep = np.flatnonzero(parts[0].targets == 1).tolist() + np.flatnonzero(parts[0].targets == 0)[:12].tolist()
+    parts[0] = parts[0].subset(parts[0].table.index[keep])
+    asked = []
+
+    def sets(size, seed):
+        asked.append((size, seed))
+        return tuple(parts)
+
+    def no_weights(*_, **__):
+        raise SourceError("no network here")
+
+    monkeypatch.setattr(chest_resampling, "sets", sets)
+    monkeypatch.setattr("medcourse.training.models.with_imagenet_weights", no_weights)
+    monkeypatch.setattr(chest_resampling, "GRID", 32)
+    command = ["reproduce", "chest-resampling", "--size", "32", "--seeds", "1", "--epochs", "1", "--out", str(tmp_path)]
+    done = CliRunner().invoke(cli.app, command, catch_exceptions=False)
+    ran = [line.split(", seed 0:")[0] for line in done.stdout.splitlines() if ", seed 0:" in line]
+    assert sorted(ran) == sorted(chest_resampling.ARMS)
+    assert len(asked) == len(chest_resampling.ARMS) - 1, "SMOTE of features shares the baseline's training"
+    assert (tmp_path / "chest-resampling-maps-baseline-0.png").stat().st_size > 5000
+    table = pd.read_csv(tmp_path / "chest-resampling.csv")
+    images = table[(table["split"] == "train") & (table["metric"] == "images")].set_index("arm")["value"]
+    assert images["baseline"] == len(parts[0])
+    assert images["oversampling"] == 2 * parts[0].counts().max()
+    assert images["undersampling"] == 2 * parts[0].counts().min()
+    assert "epoch 1" in " ".join(table["split"])
+    again = CliRunner().invoke(cli.app, command, catch_exceptions=False)
+    assert ", seed 0:" not in again.stdout
