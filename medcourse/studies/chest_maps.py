@@ -1,14 +1,17 @@
 """Class activation maps of one arm of ``chest-resampling``: where the network finds what speaks for pneumonia."""
 
+from typing import Literal
+
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from torch import nn
 
 import medcourse as mc
 
 GRID = 160  # pixels: below, ResNet18's last map has fewer than 5 x 5 cells
-_METHODS = ("gradcam", "smoothgradcam++")
+_METHODS: tuple[Literal["gradcam", "smoothgradcam++"], ...] = ("gradcam", "smoothgradcam++")
 _SHOWN, _MEASURED = 6, 120
 
 
@@ -26,9 +29,9 @@ def strip(model: nn.Module, test: mc.Cohort, title: str) -> tuple[Figure, dict[s
     )
     borders = {"border share uniform": float(mc.border_share(np.ones((1, test.size, test.size)))[0])}
     for row, method in zip(axes, _METHODS, strict=True):
-        share = mc.border_share(mc.activation_maps(model, many.images, method=method, target=1))  # type: ignore[arg-type]
-        borders[f"border share {method}"] = float(np.nanmean(share))
-        maps = mc.activation_maps(model, few.images, method=method, target=1)  # type: ignore[arg-type]
+        share = mc.border_share(mc.activation_maps(model, many.images, method=method, target=1))
+        borders[f"border share {method}"] = float(pd.Series(share).mean())  # NaN where nothing speaks for the class
+        maps = mc.activation_maps(model, few.images, method=method, target=1)
         row[0].set_ylabel(f"{method}\nborder {borders[f'border share {method}']:.2f}", fontsize=8)
         for axis, film, seen, label in zip(row, few.images, maps, few.table["label"], strict=True):
             axis.imshow(film[0], cmap="gray", vmin=0, vmax=255)
