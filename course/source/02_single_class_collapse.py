@@ -19,6 +19,7 @@
 #       - repair both, each at its cause
 #       - answer "would another threshold do?" with an interval
 #       - say how little 58 melanomas can tell
+#       - break a run on purpose, and find out what broke another
 #     minutes: 45
 #     datasets: [ham10000]
 # ---
@@ -39,9 +40,10 @@
 # - tell a model with constant scores from one that ranks well but never crosses 0.5,
 # - repair both, each at its cause,
 # - answer "would another threshold do?" with an interval,
-# - say how little 58 melanomas can tell.
+# - say how little 58 melanomas can tell,
+# - break a run on purpose, and find out what broke another.
 #
-# You need: what sensitivity and specificity are. On two CPU cores the trainings take about three minutes in all.
+# You need: what sensitivity and specificity are. On two CPU cores it runs for about three minutes in all.
 
 # %% [markdown]
 # ## 1 The images
@@ -438,7 +440,95 @@ mc.plot.intervals(
 # The intervals say what other patients would have changed. They do not say what another random seed would have: this is one
 # training run of each network. Change `seed=0` and run again if you want to know.
 #
-# ## 8 Verdicts
+# ## 8 Ask what broke it
+#
+# A learning rate that was too high is one way to lose the image. There are more, and the confusion matrix looks the same for
+# all of them. `mc.diagnose_training` takes a finished run, measures (what the loss sees, how far the weights moved, what other
+# learning rates do to one batch, what passes each layer ...), and names causes with evidence and a remedy. First a run that we
+# know:
+
+# %%
+mc.diagnose_training(fast, train, splits.val)
+
+# %% [markdown]
+# It took the small network apart as we did, and it does not know what we know. It can be wrong: how often it is, is measured in
+# `docs/BENCHMARKS_diagnosis.md`.
+#
+# Now break a run yourself. So that the rarity of melanoma is not to blame, these images are half nevi and half melanomas.
+
+# %%
+half = mc.split(pair, test=500 / len(pair), val=0, prevalence=0.5, seed=1).test
+even = mc.split(half, test=0, val=0.3, by="group", seed=1)
+faults = [
+    "learning-rate-too-low",
+    "learning-rate-too-high",
+    "unshuffled-batches",
+    "frozen-weights",
+    "softmax-before-cross-entropy",
+]
+
+
+def broken_run(fault):
+    """A small network, trained with one mistake."""
+    model = mc.build_model("simple-cnn", even.train)
+    if fault == "frozen-weights":
+        for weights in list(model.parameters())[:-2]:
+            weights.requires_grad_(False)  # only the last layer learns, on what random filters give it
+    if fault == "softmax-before-cross-entropy":
+        model = torch.nn.Sequential(model, torch.nn.Softmax(dim=1))  # the loss takes the softmax once more
+    trainer = mc.Trainer(
+        model,
+        lr={"learning-rate-too-low": 1e-7, "learning-rate-too-high": 0.5}.get(fault, 1e-3),
+        sampler=np.argsort(even.train.targets).tolist() if fault == "unshuffled-batches" else None,  # all nevi first
+        epochs=3,
+        seed=0,
+        progress=False,
+    )
+    trainer.fit(even.train, even.val)
+    return trainer
+
+
+even.table()
+
+# %% [markdown]
+# Choose a mistake, and guess before you run: will it call one class only? Will its scores rank?
+
+# %%
+my_fault = "learning-rate-too-high"  # change me: one of `faults`
+mine = broken_run(my_fault)
+mc.diagnose_training(mine, even.train, even.val)
+
+# %% [markdown]
+# **Exercise 6.** Here are three runs, each with another of the five mistakes; the machine drew them. Look at their records,
+# guess, then ask the tool, and read its evidence before you believe it. Put the three names into the list `named`.
+
+# %%
+drawn = np.random.default_rng(0).permutation(faults)[:3]
+mystery = [broken_run(fault) for fault in drawn]
+records = [trainer.run.history.iloc[-1] for trainer in mystery]
+columns = ["train_loss", "val_loss", "val_auroc", "val_accuracy", "val_classes_called"]
+pd.DataFrame(records, index=["run 1", "run 2", "run 3"])[columns].round(3)
+
+# %% exercise="mystery"
+### BEGIN SOLUTION
+named = [mc.diagnose_training(trainer, even.train, even.val).causes[0].name for trainer in mystery]
+### END SOLUTION
+### BEGIN WRONG ANSWER
+named = ["learning-rate-too-high"] * 3  # one class called does not say which mistake was made
+### END WRONG ANSWER
+
+# %% check="mystery" points=3
+mc.checks.answered("named", named)
+mc.checks.that(len(named) == 3, "one name for each of the three runs")
+for number, (name, planted_fault) in enumerate(zip(named, drawn), start=1):
+    mc.checks.that(
+        name == planted_fault,
+        f"run {number} is not '{name}': print(mc.diagnose_training(mystery[{number - 1}], even.train, even.val)) and read "
+        "what was measured",
+    )
+
+# %% [markdown]
+# ## 9 Verdicts
 #
 # These hold on any machine, and on other images of this kind; digits differ, verdicts must not.
 
@@ -462,7 +552,7 @@ for verdict, holds in verdicts.items():
     print("holds:", verdict)
 
 # %% [markdown]
-# ## 9 Quiz
+# ## 10 Quiz
 #
 # Set each answer to "a", "b" or "c".
 #
@@ -511,6 +601,7 @@ mc.checks.quiz("quiz_3", quiz_3, "f65668ae179c", {
 # - "It predicts one class" names two different diseases. Look at the scores, not at the confusion matrix.
 # - Constant scores: the training broke (here, the learning rate killed a layer). No threshold helps.
 # - Scores that rank but never reach 0.5: nothing broke. Choose the threshold by cost, on validation data.
+# - Many mistakes end in one class. Measure which one it is before you repair: `mc.diagnose_training`.
 # - A sensitivity measured on 58 melanomas has a very wide interval. Four times the cases halve it.
 #
 # **Next:** lesson 03 asks what weighted losses change that a threshold does not.
