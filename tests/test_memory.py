@@ -1,5 +1,10 @@
 """A model that runs out of memory above a number of images, on the CPU."""
 
+import os
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -130,3 +135,34 @@ def test_one_image_is_too_many():
         fit(Narrow(0))
     with pytest.raises(TrainingError, match="out of memory while predicting with 1 image"):
         fit(Narrow(8, eval_room=0))
+
+
+FAULTS = """
+import resource, sys
+import numpy as np
+from medcourse.training.device import keep_freed_memory
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+def step():
+    arrays = [np.ones(2**20) for _ in range(20)]  # 8 MB each
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+step(); step(); step()
+before = faults()
+step()
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc is meant")
+def test_freed_memory_stays_for_the_next_step():
+    def new_pages(word: str, **more: str) -> int:
+        plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
+        command = [sys.executable, "-c", FAULTS, word]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, env=plain | more)
+        return int(done.stdout)
+
+    kept = new_pages("keep")
+    assert kept < 0.01 * 20 * 2**23 / 4096
+    assert new_pages("leave") > 5 * max(kept, 5)  # huge pages make it few hundred instead of tens of thousands
+    assert new_pages("keep", MALLOC_TRIM_THRESHOLD_="1000000") > 5 * max(kept, 5), "what the user has set stays"

@@ -1,7 +1,9 @@
 """Where and in which precision a model trains: Lightning Fabric, set up from two words."""
 
+import ctypes
 import logging
 import os
+import sys
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +13,7 @@ from lightning_fabric import Fabric
 from medcourse.errors import TrainingError
 
 Precision = Literal["auto", "fp32", "bf16"]
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
 def make_fabric(device: str, precision: Precision) -> Fabric:
@@ -37,6 +40,8 @@ def make_fabric(device: str, precision: Precision) -> Fabric:
         raise TrainingError(f"precision='{precision}': give 'auto', 'fp32' or 'bf16'")
     if precision == "auto":
         precision = "bf16" if computes_in_bf16(kind) else "fp32"
+    if kind == "cpu":
+        keep_freed_memory()
     # Fabric tells its precision on stderr; one stored stderr line would break a notebook's test.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     processes = int(os.environ.get("WORLD_SIZE", "1"))
@@ -49,6 +54,18 @@ def make_fabric(device: str, precision: Precision) -> Fabric:
     )
     fabric.launch()
     return fabric
+
+
+def keep_freed_memory() -> None:
+    """Let up to 512 MB that a training step has freed stay with the process (Linux with glibc; elsewhere nothing happens).
+
+    Otherwise glibc gives the top of the heap back after every step and takes it again in the next, and the system fills each
+    page with zeros anew. Who has set MALLOC_TRIM_THRESHOLD_ or MALLOC_MMAP_THRESHOLD_ keeps that.
+    """
+    own = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & set(os.environ)
+    if sys.platform == "linux" and not own and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc itself would come to
+        libc.mallopt(_M_TRIM_THRESHOLD, 512 * 2**20)
 
 
 def _devices(kind: str, number: str) -> int | list[int]:
