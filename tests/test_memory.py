@@ -1,9 +1,11 @@
 """A model that runs out of memory above a number of images, on the CPU."""
 
+import gc
 import os
 import platform
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -166,3 +168,17 @@ def test_freed_memory_stays_for_the_next_step():
     assert kept < 0.01 * 20 * 2**23 / 4096
     assert new_pages("leave") > 5 * max(kept, 5)  # huge pages make it few hundred instead of tens of thousands
     assert new_pages("keep", MALLOC_TRIM_THRESHOLD_="1000000") > 5 * max(kept, 5), "what the user has set stays"
+
+
+def test_a_model_goes_with_its_trainer():
+    model = Narrow(room=100)
+    trainer = Trainer(model, epochs=1, progress=False)
+    trainer.fit(TRAIN, VAL)
+    trainer.predict(VAL)
+    last = weakref.ref(model)
+    gc.disable()  # no circle that the collector would have to find: tensors do not count for it
+    try:
+        del model, trainer
+        assert last() is None
+    finally:
+        gc.enable()

@@ -96,10 +96,11 @@ class Trainer:
         self._module = self.fabric.setup_module(self.model)
         self._trained_on: str | None = None
         alone = self.fabric.world_size == 1
-        self._portion, self._eval_portion = (
-            Portion("training", alone, self._say),
-            Portion("predicting", alone, self._say),
-        )
+        self._say = partial(
+            _say, self.fabric.is_global_zero
+        )  # no method: a circle would keep the model after `del trainer`
+        self._portion = Portion("training", alone, self._say)
+        self._eval_portion = Portion("predicting", alone, self._say)
         if isinstance(self.loss, nn.Module):
             self.fabric.to_device(self.loss)
 
@@ -286,10 +287,6 @@ class Trainer:
                 f"{self.lr:g}), or use precision='fp32'."
             )
 
-    def _say(self, line: str) -> None:
-        if self.fabric.is_global_zero:
-            tqdm.write(line, file=sys.stdout)
-
     def _bar(self, done: int, images: int) -> tqdm:
         # On stdout: one line on stderr would break the stored outputs of a notebook.
         return tqdm(
@@ -301,6 +298,11 @@ class Trainer:
             disable=not (self.progress and self.fabric.is_global_zero),
             bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining} {rate_fmt} {postfix}",
         )
+
+
+def _say(first: bool, line: str) -> None:
+    if first:
+        tqdm.write(line, file=sys.stdout)
 
 
 @contextmanager
