@@ -268,8 +268,8 @@ for ghost, (first, second) in ghosts["parents"].items():
 mc.plot.images(mixed, order, columns=3, title="shown", inches=2.2);
 
 # %% [markdown]
-# **Figure 2.** Three mixed films, each between its parents: where the parents differ the mixture has double ribs, double
-# borders and letters that shine through, and everything is softer. It is nobody's chest.
+# **Figure 2.** Three mixed films, each between its parents: one that was drawn close to a parent is nearly its copy, one from
+# further between (middle row) has double ribs, double borders and a double letter, and all of it is softer. It is nobody's chest.
 #
 # SMOTE was made for tables: between a child of 20 and one of 22 kilograms there is one of 21. Between two films there is no
 # film, because ribs that do not lie on each other do not average to a rib.
@@ -393,7 +393,7 @@ judged.loc[["auroc"], ["value", "low", "high", "method"]].round(3)
 figure, axis = plt.subplots(figsize=(6, 2.6), layout="constrained")
 for label, colour in (("real", mc.plot.BLUE), ("ghost", mc.plot.ORANGE)):
     axis.ecdf(-softness[read["label"] == label], color=colour, label=label)
-axis.set(xlabel="sharpness (variance of the Laplacian, squared grey values)", ylabel="share of films below", xscale="log")
+axis.set(xlabel="sharpness (variance of the Laplacian, squared grey values)", ylabel="share of films below")
 axis.legend();
 
 # %% [markdown]
