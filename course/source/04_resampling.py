@@ -13,7 +13,7 @@
 #     number: 4
 #     title: Resampling
 #     level: 2
-#     pitfall: the rare class was filled up with films of nobody, and the network learned to spot those
+#     pitfall: the rare class was filled up with films of nobody, and the network learned how they were made
 #     goals:
 #       - say which way resampling moves sensitivity and specificity before you train
 #       - tell what is wrong with a mixed film, and why distance does not show it
@@ -26,14 +26,14 @@
 # %% [markdown]
 # # 04 Resampling
 #
-# **The pitfall:** the rare class was filled up with films of nobody, and the network learned to spot those.
+# **The pitfall:** the rare class was filled up with films of nobody, and the network learned how they were made.
 #
 # Three chest films of children in four show pneumonia in the training folder of Kermany et al. (2018). Many papers and
-# tutorials "balance" such a set first: they leave out films of the frequent class, repeat films of the rare one, or make new
-# ones. A student paper (Gadupudi and Sarawagi) trained one ResNet18 each with no balancing, under- and oversampling,
-# augmentation, SMOTE and Borderline-SMOTE on these films, and compared the scores. We train a smaller network once for each
-# of five ways, look at the rows that are made, and ask where the differences come from. (`medcourse reproduce
-# chest-resampling` repeats the paper's case over several seeds.)
+# tutorials "balance" such a set first: they leave out films of the frequent class, repeat films of the rare one, or
+# make new ones. A student paper (Gadupudi and Sarawagi) trained one ResNet18 each with no balancing, under- and
+# oversampling, augmentation, SMOTE and Borderline-SMOTE on these films, and compared the scores. We train a smaller
+# network once for each of five ways, look at the rows that are made, and ask where the differences come from.
+# (`medcourse reproduce chest-resampling` repeats the paper's case over several seeds.)
 #
 # **After this lesson you can**
 #
@@ -47,9 +47,9 @@
 # %% [markdown]
 # ## 1 The films
 #
-# The published test folder is the test set. From the training folder we draw 1,250 films for training and 500 for validation
-# (radiology journals say *tuning set*), whole children at a time, which keeps the lesson short. The *other* films wait for
-# section 5. The films are 48 pixels wide.
+# The published test folder is the test set. From the training folder we draw 1,250 films for training and 500 for
+# validation (radiology journals say *tuning set*), whole children at a time, which keeps the lesson short. The *other*
+# films wait for section 5. The films are 48 pixels wide.
 
 # %%
 import medcourse as mc
@@ -69,8 +69,8 @@ table.assign(share_ill=(table["PNEUMONIA"] / table.sum(axis=1)).round(3))
 mc.find_leaks(parts)
 
 # %% [markdown]
-# No child stands in two sets. (Single pictures that carry the names of two children are in this data set; lesson 01 found
-# them.)
+# No child stands in two sets. (Single pictures that carry the names of two children are in this data set; lesson 01
+# found them.)
 #
 # Mind what is rare here: it is **NORMAL**. The disease is the frequent class.
 #
@@ -93,8 +93,8 @@ arms |= {method: mc.resample(train, method, seed=0) for method in ("under", "ove
 arms["augment"] = mc.resample(train, "augment", augment="chest", seed=0)
 
 # %% [markdown]
-# **Exercise 1.** How many rows has the training set after "under", "over" and "smote"? After SMOTE, which share of the NORMAL
-# rows is made, not taken?
+# **Exercise 1.** How many rows has the training set after "under", "over" and "smote"? After SMOTE, which share of the
+# NORMAL rows is made, not taken?
 
 # %% exercise="rows"
 rare, frequent = sorted(train.counts())  # work from these two
@@ -140,8 +140,8 @@ pd.DataFrame(facts).T
 #
 # ## 3 Predict, then train
 #
-# **Write down a guess:** pneumonia is called at a score of 0.5 or more. When NORMAL is filled up, will the *sensitivity* (the
-# share of the pneumonias found, which papers call recall) go up or down?
+# **Write down a guess:** pneumonia is called at a score of 0.5 or more. When NORMAL is filled up, will the
+# *sensitivity* (the share of the pneumonias found, which papers call recall) go up or down?
 
 # %%
 my_guess = "up"  # "up" or "down": change me, then run on
@@ -151,20 +151,24 @@ my_guess = "up"  # "up" or "down": change me, then run on
 
 # %%
 paper = ["as it is", "under", "over", "augment", "smote", "borderline-smote"]
-pd.DataFrame(
-    {"sensitivity": [0.81, 0.99, 0.98, 0.99, 1.00, 0.99], "balanced accuracy": [0.74, 0.70, 0.76, 0.76, 0.67, 0.72]}, index=paper
-)
+published = {
+    "sensitivity": [0.81, 0.99, 0.98, 0.99, 1.00, 0.99],
+    "balanced accuracy": [0.74, 0.70, 0.76, 0.76, 0.67, 0.72],
+}
+pd.DataFrame(published, index=paper)
 
 # %% [markdown]
-# Each arm trains the small network of lesson 02. A larger set would also mean more steps, and more steps help by themselves, so
-# every arm reads about as many films: six passes over 1,250, twelve over the small set, four over the large ones. One arm
-# runs twice with nothing changed but the seed. It is the yardstick: differences as large as that are no method's doing.
+# Each arm trains the small network of lesson 02. A larger set would also mean more steps, and more steps help by
+# themselves, so every arm reads about as many films: six passes over 1,250, twelve over the small set, four over the
+# large ones. One arm runs twice with nothing changed but the seed. It is the yardstick: a difference no larger than
+# that needs no method.
 
 # %%
 def network(name, rows, seed):
     """Train on the rows of one arm for as many films as six passes over `train`."""
     epochs = round(6 * len(train) / len(rows))
-    trainer = mc.Trainer(mc.build_model("simple-cnn", train, seed=seed), epochs=epochs, seed=seed, progress=False)
+    model = mc.build_model("simple-cnn", train, seed=seed)
+    trainer = mc.Trainer(model, epochs=epochs, seed=seed, progress=False)
     run = trainer.fit(rows, val)
     print(f"{name:17s}{len(rows):5d} rows, {epochs:2d} epochs, best validation AUROC in epoch {run.best_epoch}")
     return trainer
@@ -177,11 +181,12 @@ for name in ("as it is", again, "under", "over", "smote", "augment"):
 # %%
 on_test = {name: trainer.predict(test) for name, trainer in networks.items()}
 metrics = ["sensitivity", "specificity", "balanced accuracy", "f1", "auroc"]
-pd.DataFrame({name: mc.evaluate(pred, n_boot=200)["value"] for name, pred in on_test.items()}).T[metrics].round(3)
+results = {name: mc.evaluate(pred, n_boot=200)["value"] for name, pred in on_test.items()}
+pd.DataFrame(results).T[metrics].round(3)
 
 # %% [markdown]
-# Single runs of different arms differ, and a table like this one makes a paper. Now the differences from the first line, with
-# intervals by child:
+# Single runs of different arms differ, and a table like this one makes a paper. Now the differences from the first
+# line, with intervals by child:
 
 # %%
 import matplotlib.pyplot as plt
@@ -194,25 +199,26 @@ for axis, metric in zip(axes, ["sensitivity", "specificity", "auroc"]):
         colour = mc.plot.GREY if name == again else mc.plot.BLUE
         axis.errorbar(value, row, xerr=[[value - low], [high - value]], fmt="o", capsize=3, color=colour)
     axis.axvline(0, color="black", linewidth=1)
-    axis.set(title=metric, xlabel='difference from "as it is"', yticks=range(len(changes)), yticklabels=changes)
+    axis.set(title=metric, xlabel='difference from "as it is"')
+    axis.set_yticks(range(len(changes)), list(changes))
 axes[0].invert_yaxis()
 
 # %% [markdown]
-# **Figure 1.** What each way changed on the 0.5 threshold and in the ranking, with 95 % intervals by child; the grey line is the
-# same way with another seed, and its difference is pure noise of training.
+# **Figure 1.** What each way changed at the threshold of 0.5 and in the ranking, with 95 % intervals by child; the grey
+# line is the unchanged set with another seed, so its difference is noise of training alone.
 
 # %%
 print(f"you guessed: {my_guess}")
 pd.DataFrame({name: changed["difference"] for name, changed in changes.items()}).T[metrics].round(3)
 
 # %% [markdown]
-# Read the grey line before the others. An interval says what *other children* would have changed. It does not know that another
-# seed ends at another place, and says so with the same confidence. So from one run of each arm nobody can tell which way is the
-# best, whatever the intervals look like. To answer the question of your guess, we have to take the noise of training out: section
-# 7 does.
+# Read the grey line before the others. An interval says what *other children* would have changed. It knows nothing of
+# other seeds, and is no wider for them. So one run of each arm cannot tell which way is the best, whatever the
+# intervals look like. To answer the question of your guess, we have to take the noise of training out: section 7 does.
 #
-# **Exercise 2.** Suppose that you had to choose one arm all the same. Write `choose(predictions)`, which returns the name of the
-# arm that ranks best (by AUROC). For every name, `predictions[name]` holds `"val"` and `"test"`: use the right one.
+# **Exercise 2.** Suppose that you had to choose one arm all the same. Write `choose(predictions)`, which returns the
+# name of the arm that ranks best (by AUROC). For every name, `predictions[name]` holds `"val"` and `"test"`: use the
+# right one.
 
 # %% exercise="choose"
 ### BEGIN SOLUTION
@@ -246,8 +252,8 @@ told = choose({"a": {"val": good, "test": fair}, "b": {"val": fair, "test": good
 mc.checks.answered("choose(...)", told)
 mc.checks.that(
     told == "a",
-    "the arm whose validation films are ranked best is 'a'; take the AUROC (accuracy needs a threshold too), and leave the "
-    "test set out of every choice",
+    "the arm whose validation films are ranked best is 'a'; take the AUROC (accuracy needs a threshold too), and leave "
+    "the test set out of every choice",
 )
 
 # %%
@@ -258,13 +264,13 @@ ranks = {name: mc.evaluate(pred, seed=0).loc["auroc", ["value", "low", "high"]] 
 pd.DataFrame(ranks).T.astype(float).round(3)
 
 # %% [markdown]
-# The arms stand close together on validation, and closer than the films can tell. A choice like this is allowed, but it is no
-# discovery.
+# The arms stand close together on validation, and closer than the films can tell. A choice like this is allowed, but it
+# is no discovery.
 #
 # ## 4 Look at what was made
 #
-# What do the new NORMAL films look like? The same films at 160 pixels, so that you can see them. `parents` names the two films
-# of which each one was mixed.
+# What do the new NORMAL films look like? The same films at 160 pixels, so that you can see them. `parents` names the
+# two films of which each one was mixed.
 
 # %%
 large = mc.load("chest-xray-pneumonia", size=160).subset(train.table.index)
@@ -278,14 +284,16 @@ mixed.table["shown"] = np.where(mixed.table["synthetic"], "SMOTE, between them",
 mc.plot.images(mixed, order, columns=3, title="shown", inches=2.2);
 
 # %% [markdown]
-# **Figure 2.** Three mixed films, each between its parents: one that was drawn close to a parent is nearly its copy, one from
-# further between (middle row) has double ribs, double borders and a double letter, and all of it is softer. It is nobody's chest.
+# **Figure 2.** Three mixed films, each between its parents: one that was drawn close to a parent is nearly its copy,
+# one from further between (middle row) has double ribs, double borders and a double letter, and all of it is softer. It
+# is nobody's chest.
 #
-# SMOTE was made for tables: between a child of 20 and one of 22 kilograms there is one of 21. Between two films there is no
-# film, because ribs that do not lie on each other do not average to a rib.
+# SMOTE was made for tables: between a child of 20 and one of 22 kilograms there is one of 21. Between two films there
+# is no film, because ribs that do not lie on each other do not average to a rib.
 #
-# **Exercise 3.** Write `mix(left, right, share)`: the film that lies `share` (0 to 1) of the way from `left` to `right`. Films are
-# arrays of unsigned bytes (`uint8`, 0 to 255), and so is the result. Try it on values where `right` is the smaller one.
+# **Exercise 3.** Write `mix(left, right, share)`: the film that lies `share` (0 to 1) of the way from `left` to
+# `right`. Films are arrays of unsigned bytes (`uint8`, 0 to 255), and so is the result. Try it on values where `right`
+# is the smaller one.
 
 # %% exercise="mix"
 ### BEGIN SOLUTION
@@ -330,15 +338,15 @@ sheet = mc.Cohort(
 mc.plot.images(sheet, list(named), columns=4, title="how", inches=2.2);
 
 # %% [markdown]
-# **Figure 3.** Two films, their mixture, and what comes out when unsigned bytes are subtracted: wherever the right film is darker
-# the difference wraps around to a large number. This, too, has been trained on. `mc.resample` mixes floats.
+# **Figure 3.** Two films, their mixture, and what comes out when unsigned bytes are subtracted: wherever the right film
+# is darker the difference wraps around to a large number. This, too, has been trained on. `mc.resample` mixes floats.
 
 # %% [markdown]
 # ## 5 What is wrong with a ghost?
 #
-# We call them ghosts from here on. The usual check of synthetic images is how near they lie to real ones. Take the distance
-# (root mean square difference of the grey values) from each ghost to the nearest real NORMAL film, and for each real film to
-# the nearest film of another child:
+# We call them ghosts from here on. The usual check of synthetic images is how near they lie to real ones. Take the
+# distance (root mean square difference of the grey values) from each ghost to the nearest real NORMAL film, and for
+# each real film to the nearest film of another child:
 
 # %%
 from scipy.spatial.distance import cdist
@@ -352,12 +360,13 @@ apart = cdist(pixels[real_rows], pixels[real_rows])
 apart[child[:, None] == child] = np.inf  # the film itself, and others of the child
 near_real = apart.min(axis=1) / pixels.shape[1] ** 0.5
 near_ghost = cdist(pixels[ghost_rows], pixels[real_rows]).min(axis=1) / pixels.shape[1] ** 0.5
-print(f"median distance to the nearest real film: real {np.median(near_real):.1f}, ghost {np.median(near_ghost):.1f} grey values")
+print("median distance to the nearest real film, in grey values:")
+print(f"real {np.median(near_real):.1f}, ghost {np.median(near_ghost):.1f}")
 
 # %% [markdown]
-# By that measure the ghosts are *better* films than the films. Of course they are: each lies on the line between two real ones,
-# and an average is close to everything. Distance asks the wrong question. Ask what an average loses: edges. We measure sharpness
-# as the variance of the Laplacian (the difference of each pixel from its neighbours).
+# By that measure the ghosts are *better* films than the films. Of course they are: each lies on the line between two
+# real ones, and an average is close to everything. Distance asks the wrong question. Ask what an average loses: edges.
+# We measure sharpness as the variance of the Laplacian (the difference of each pixel from its neighbours).
 
 # %%
 from scipy.ndimage import laplace
@@ -375,9 +384,9 @@ print(f"sharpness of a ghost: {ratio.median():.2f} times that of its parents (me
 print(f"{(ratio < 1).mean():.0%} of the ghosts are softer than their parents on average")
 
 # %% [markdown]
-# Could somebody tell a ghost by that number alone? This is a reading study like any other: it wants other children than those we
-# looked at, nobody in it twice, and an interval. We take the `others`, in two halves: one half shows its films, the other half its
-# ghosts, and of these only such as share no child.
+# Could somebody tell a ghost by that number alone? This is a reading study like any other: it wants other children than
+# those we looked at, nobody in it twice, and an interval. We take the `others`, in two halves: one half shows its
+# films, the other half its ghosts, and of these only such as share no child.
 
 # %%
 halves = mc.split(others, test=0.5, val=0, seed=0)
@@ -391,7 +400,8 @@ for ghost, parents in made.table.loc[made.table["synthetic"], "parents"].items()
         seen |= children
 spectres = made.subset(kept)
 
-read = pd.concat([shown.table[["group"]].assign(label="real"), spectres.table[["group"]].assign(label="ghost")])
+labelled = {"real": shown, "ghost": spectres}
+read = pd.concat([part.table[["group"]].assign(label=label) for label, part in labelled.items()])
 softness = -np.concatenate([sharpness(shown), sharpness(spectres)])
 read["p_ghost"] = pd.Series(softness).rank(pct=True).to_numpy()
 judge = mc.Predictions(read, ["real", "ghost"])
@@ -407,16 +417,30 @@ axis.set(xlabel="sharpness (variance of the Laplacian, squared grey values)", yl
 axis.legend();
 
 # %% [markdown]
-# **Figure 4.** Sharpness of real NORMAL films and of ghosts made from other children: the curve of the ghosts lies far to the
-# left, so one number tells most of them.
+# **Figure 4.** Sharpness of real NORMAL films and of ghosts made from other children: the curve of the ghosts lies far
+# to the left, so one number tells most of them.
 #
-# A network sees more than one number. And it has a reason to look: in the training set of the SMOTE arm *every* ghost is NORMAL.
-# A soft picture is a safe NORMAL there.
+# A network sees more than one number. And it has a reason to look: in the training set of the SMOTE arm *every* ghost
+# is NORMAL.
 #
 # ## 6 What did the network learn?
 #
-# Then ask it. We blur the test films a little (the mean of 3 x 3 pixels), which makes no child healthier or more ill, and look at
-# how the score for pneumonia moves.
+# Ask it. First we show each network the real films and the ghosts of figure 4. They come from children whom no network
+# has met, healthy children all of them. What is the mean score for pneumonia?
+
+# %%
+strangers = {"real NORMAL": shown, "ghosts of NORMAL": spectres}
+met = pd.DataFrame(
+    {arm: {kind: net.predict(part).scores.mean() for kind, part in strangers.items()} for arm, net in networks.items()}
+).T
+met.assign(difference=met["ghosts of NORMAL"] - met["real NORMAL"]).round(2)
+
+# %% [markdown]
+# To the networks that saw no ghost in training, the ghosts of healthy children look *more* ill than the children:
+# softness looks like haze. The network trained with ghosts does not make that difference.
+#
+# Is it softness? We blur the test films a little (the mean of 3 x 3 pixels), which makes nobody healthier or more ill,
+# and see how the score moves.
 
 # %%
 from scipy.ndimage import uniform_filter
@@ -452,8 +476,8 @@ axes[0].invert_yaxis()
 axes[0].legend(fontsize=8);
 
 # %% [markdown]
-# **Figure 5.** Mean score of the same test films, as taken and blurred, for each arm: where the orange square lies left of its
-# neighbours', blur itself has become a sign of health.
+# **Figure 5.** Mean score of the same test films, as taken and blurred, for each arm: the longer the grey line to the
+# right, the more blur itself counts as pneumonia.
 
 # %%
 fog = {name: on_blurred[name].scores - on_test[name].scores for name in networks}
@@ -472,22 +496,23 @@ for arm, (value, low, high) in taught.items():
     print(f"blur moves the score of a NORMAL film, {arm} less over: {value:+.2f} [{low:+.2f}, {high:+.2f}]")
 
 # %% [markdown]
-# "over" repeats real films, and "smote" adds ghosts; both have the same number of rows of each class. On the real films, blur
-# makes the networks that saw only real films call pneumonia more often (haze is a sign of pneumonia, and blur looks like haze),
-# and the network that saw ghosts does not follow, or goes the other way. It has learned that a soft picture is a healthy one.
-# No real film is a ghost, so that knowledge is of no use on the test set, and dangerous wherever films get blurred: a child
-# that moves, another scanner, a stronger compression.
+# "over" repeats real films and "smote" adds ghosts; both have the same number of rows of each class. On the films of
+# real children, blur raises the scores far less in the network that saw ghosts. The ghosts were soft, and all of them
+# were NORMAL. So that network has learned to give softness less weight: not what a healthy chest is, but how the new
+# rows were made. Nobody has asked for that, and the AUROC of section 3 shows no gain from it. Had the disease been the
+# rare class, the same step would have taught it that soft films are ill, and a child that moves would be called so.
 #
-# Look at "augment", too. Its copies were turned and zoomed, which means *interpolated*, and only those of NORMAL films were. A
-# change that is made to one class only is a label. Augment all classes alike (`mc.Trainer(augment="chest")`) or none. (On the
-# drawn films that stand in when there is no network, blur means something else, and this effect need not show.)
+# Look at "augment", too. Its copies were turned and zoomed, which means *interpolated*, and only those of NORMAL films
+# were. A change that is made to one class only is a label. Augment all classes alike (`mc.Trainer(augment="chest")`) or
+# none. (On the drawn films that stand in when there is no network, blur means something else, and this effect need not
+# show.)
 #
 # ## 7 What balancing does, without the noise
 #
-# Now for your guess. We take the network that was trained on the films as they are, and read out the numbers that enter its last
-# layer: 128 **features** of each film. On these we train a logistic regression, which has one best solution: no seed, no epochs.
-# All that is left to chance is which rows a method draws, so we draw three times. SMOTE is at home here: a mixture of two rows of
-# features has no double ribs.
+# Now for your guess. We take the network that was trained on the films as they are, and read out the numbers that enter
+# its last layer: 128 **features** of each film. On these we train a logistic regression, which has one best solution:
+# no seed, no epochs. All that is left to chance is which rows a method draws, so we draw three times. SMOTE is at home
+# here: a mixture of two rows of features has no double ribs.
 
 # %%
 from sklearn.linear_model import LogisticRegression
@@ -510,21 +535,24 @@ for method in ("under", "over", "smote", "borderline-smote"):
     draws = [mc.resample(train, method, seed=seed, space="features", encoder=encoder) for seed in range(3)]
     by_features[method] = [linear(rows) for rows in draws]
 values = {
-    name: pd.DataFrame([mc.evaluate(pred, n_boot=200)["value"] for pred in preds]) for name, preds in by_features.items()
+    name: pd.DataFrame([mc.evaluate(pred, n_boot=200)["value"] for pred in preds])
+    for name, preds in by_features.items()
 }
 columns = ["sensitivity", "specificity", "auroc"]
-pd.DataFrame(
-    {name: [f"{t[c].mean():.3f} ± {t[c].std(ddof=0):.3f}" for c in columns] for name, t in values.items()}, index=columns
-).T
+told = {
+    name: [f"{t[c].mean():.3f} ± {t[c].std(ddof=0):.3f}" for c in columns] for name, t in values.items()
+}
+pd.DataFrame(told, index=columns).T
 
 # %% [markdown]
-# All ways move the same two numbers the same way: sensitivity down, specificity up, while the AUROC hardly moves. It had to be
-# so. The classes were filled up until a film is NORMAL as often as not, so the model answers with fewer pneumonias. The rare
-# class gains and the frequent one pays, and here the frequent one is the disease. The paper's table in section 3 goes the other
-# way, from one run of each: figure 1 shows how far one run can stray.
+# All ways move the same two numbers the same way: sensitivity down, specificity up, while the AUROC hardly moves. It
+# had to be so. The classes were filled up until a film is NORMAL as often as not, so the model answers with fewer
+# pneumonias. The rare class gains and the frequent one pays, and here the frequent one is the disease. The paper's
+# table in section 3 goes the other way, from one run of each: figure 1 shows how far one run can stray.
 #
-# **Exercise 4.** Balancing multiplies the odds of pneumonia by rare / frequent. So a balanced model calls pneumonia at 0.5 where
-# the model on the films as they are says... which score? Give it as `same_threshold`, from the training counts alone.
+# **Exercise 4.** Balancing multiplies the odds of pneumonia by rare / frequent. So a balanced model calls pneumonia at
+# 0.5 where the model on the films as they are says... which score? Give it as `same_threshold`, from the training
+# counts alone.
 
 # %% exercise="same_threshold"
 n_normal, n_pneumonia = train.counts()
@@ -544,8 +572,8 @@ mc.checks.that(0 < same_threshold < 1, "a score lies between 0 and 1")
 odds = same_threshold / (1 - same_threshold) * n_normal / n_pneumonia  # after balancing
 mc.checks.number(
     "the odds after balancing", odds, 1, within=0.01,
-    hint="0.5 means odds of 1. Which odds become 1 when they are multiplied by rare / frequent? Turn them into a score: "
-    "odds / (1 + odds)",
+    hint="0.5 means odds of 1. Which odds become 1 when they are multiplied by rare / frequent? Turn them into a "
+    "score: odds / (1 + odds)",
 )
 
 # %%
@@ -561,18 +589,18 @@ for metric in ("sensitivity", "specificity", "balanced accuracy", "auroc"):
         print(f"{metric:18s} {name:18s} {value:+.3f} [{low:+.3f}, {high:+.3f}]")
 
 # %% [markdown]
-# The threshold does what the rows did, on the model that you already have, with no film made and none left out (Elkan 2001).
-# What lesson 02 did by a rule, resampling does by accident: the operating point lands wherever the counts say, and nobody has
-# asked what a missed pneumonia costs. The scores suffer too: after balancing, 0.8 no longer means that 8 of 10 such films
-# show pneumonia (van den Goorbergh et al. 2022).
+# The threshold does what the rows did, on the model that you already have, with no film made and none left out (Elkan
+# 2001). What lesson 02 did by a rule, resampling does by accident: the operating point lands wherever the counts say,
+# and nobody has asked what a missed pneumonia costs. The scores suffer too: after balancing, 0.8 no longer means that 8
+# of 10 such films show pneumonia (van den Goorbergh et al. 2022).
 #
-# Does it never help? It can where the rare class is so rare that whole batches go without it. That is for a study over seeds to
-# show, and the effect to look for is a higher AUROC.
+# Does it never help? It can where the rare class is so rare that whole batches go without it. That is for a study over
+# seeds to show, and the effect to look for is a higher AUROC.
 #
 # ## 8 Ghosts before the split
 #
-# One more way to go wrong: balance first, split afterwards. Then a ghost may train the model while its parents test it. `mc.split`
-# refuses:
+# One more way to go wrong: balance first, split afterwards. Then a ghost may train the model while its parents test it.
+# `mc.split` refuses:
 
 # %%
 try:
@@ -581,8 +609,8 @@ except mc.errors.LeakageError as error:
     print(error)
 
 # %% [markdown]
-# But other programs do not. Somebody stores the films with the ghosts, and a colleague splits them with scikit-learn, carefully, by
-# group:
+# But other programs do not. Somebody stores the films with the ghosts, and a colleague splits them with scikit-learn,
+# carefully, by group:
 
 # %%
 import io
@@ -598,8 +626,8 @@ print("groups on both sides:", len(set(left_side.table["group"]) & set(right_sid
 # %% [markdown]
 # No group on both sides: it looks clean. But every ghost has a group of its own, because it is nobody.
 #
-# **Exercise 5.** How many children stand on both sides, in person or as a parent of a ghost? (Ask for the helper of section 1, or
-# follow `table["parents"]` yourself. After the CSV file a cell of it is text.)
+# **Exercise 5.** How many children stand on both sides, in person or as a parent of a ghost? (Ask for the helper of
+# section 1, or follow `table["parents"]` yourself. After the CSV file a cell of it is text.)
 
 # %% exercise="shared_children"
 ### BEGIN SOLUTION
@@ -645,7 +673,7 @@ verdicts = {
     "a ghost lies closer to a real film than real films do": np.median(near_ghost) < 0.6 * np.median(near_real),
     "most ghosts are softer than their parents": (ratio < 1).mean() > 0.8,
     "sharpness alone tells ghosts of other children": judged.loc["auroc", "low"] > 0.6,
-    "ghosts taught the network that soft is healthy": test.is_phantom or taught["smote"][2] < 0,
+    "ghosts changed what the network makes of a soft film": test.is_phantom or taught["smote"][2] < 0,
     "balancing lowers the sensitivity for the frequent disease": (shift.loc["sensitivity"] < 0).all(),
     "and raises the specificity": (shift.loc["specificity"] > 0).all(),
     "and leaves the ranking nearly as it was": (shift.loc["auroc"].abs() < 0.02).all(),
@@ -662,17 +690,17 @@ for verdict, holds in verdicts.items():
 #
 # Set each answer to "a", "b" or "c".
 #
-# **1.** Healthy films are rare in your set. After oversampling them, sensitivity fell, specificity rose, and the AUROC stayed. What
-# happened? (a) the model got worse; (b) its operating point moved; (c) the oversampling failed.
+# **1.** Healthy films are rare in your set. After oversampling them, sensitivity fell, specificity rose, and the AUROC
+# stayed. What happened? (a) the model got worse; (b) its operating point moved; (c) the oversampling failed.
 #
-# **2.** A paper shows that its synthetic films lie closer to real films than real films do. What do you conclude? (a) they are
-# realistic; (b) they are too far off; (c) nothing yet: an average is close to everything.
+# **2.** A paper shows that its synthetic films lie closer to real films than real films do. What do you conclude? (a)
+# they are realistic; (b) they are too far off; (c) nothing yet: an average is close to everything.
 #
 # **3.** Only the rare class gets turned and zoomed copies. What may the network learn? (a) to see traces of turning and
 # zooming; (b) nothing, the copies are real films; (c) to ignore the rare class.
 #
-# **4.** A table of films holds SMOTE rows, and was split by group. The groups do not overlap. What do you do? (a) go on, it is
-# clean; (b) look where the parents of the made rows are; (c) split again with another seed.
+# **4.** A table of films holds SMOTE rows, and was split by group. The groups do not overlap. What do you do? (a) go
+# on, it is clean; (b) look where the parents of the made rows are; (c) split again with another seed.
 
 # %% exercise="quiz"
 ### BEGIN SOLUTION
@@ -724,14 +752,15 @@ mc.checks.quiz("quiz_4", quiz_4, "faf4007bd3d2", {
 #
 # ## References
 #
-# - Kermany DS, Goldbaum M, Cai W, et al. Identifying medical diagnoses and treatable diseases by image-based deep learning. Cell
-#   2018;172:1122-1131.
+# - Kermany DS, Goldbaum M, Cai W, et al. Identifying medical diagnoses and treatable diseases by image-based deep
+#   learning. Cell 2018;172:1122-1131.
 # - Gadupudi, Sarawagi. Balancing act: addressing class imbalance in medical image classification. Student paper.
 # - Chawla NV, Bowyer KW, Hall LO, Kegelmeyer WP. SMOTE: synthetic minority over-sampling technique. J Artif Intell Res
 #   2002;16:321-357.
-# - Han H, Wang WY, Mao BH. Borderline-SMOTE: a new over-sampling method in imbalanced data sets learning. ICIC 2005, LNCS
-#   3644:878-887.
+# - Han H, Wang WY, Mao BH. Borderline-SMOTE: a new over-sampling method in imbalanced data sets learning. ICIC 2005,
+#   LNCS 3644:878-887.
 # - Elkan C. The foundations of cost-sensitive learning. IJCAI 2001:973-978.
-# - van den Goorbergh R, van Smeden M, Timmerman D, Van Calster B. The harm of class imbalance corrections for risk prediction
-#   models. J Am Med Inform Assoc 2022;29:1525-1534.
-# - Geirhos R, Jacobsen JH, Michaelis C, et al. Shortcut learning in deep neural networks. Nat Mach Intell 2020;2:665-673.
+# - van den Goorbergh R, van Smeden M, Timmerman D, Van Calster B. The harm of class imbalance corrections for risk
+#   prediction models. J Am Med Inform Assoc 2022;29:1525-1534.
+# - Geirhos R, Jacobsen JH, Michaelis C, et al. Shortcut learning in deep neural networks. Nat Mach Intell
+#   2020;2:665-673.
