@@ -437,7 +437,8 @@ met.assign(difference=met["ghosts of NORMAL"] - met["real NORMAL"]).round(2)
 
 # %% [markdown]
 # To the networks that saw no ghost in training, the ghosts of healthy children look *more* ill than the children:
-# softness looks like haze. The network trained with ghosts does not make that difference.
+# softness looks like haze. The network trained with ghosts hardly makes that difference. But in several arms all these
+# scores lie near zero, where a difference has no room, so we ask a harder question.
 #
 # Is it softness? We blur the test films a little (the mean of 3 x 3 pixels), which makes nobody healthier or more ill,
 # and see how the score moves.
@@ -499,8 +500,8 @@ for arm, (value, low, high) in taught.items():
 # "over" repeats real films and "smote" adds ghosts; both have the same number of rows of each class. On the films of
 # real children, blur raises the scores far less in the network that saw ghosts. The ghosts were soft, and all of them
 # were NORMAL. So that network has learned to give softness less weight: not what a healthy chest is, but how the new
-# rows were made. Nobody has asked for that, and the AUROC of section 3 shows no gain from it. Had the disease been the
-# rare class, the same step would have taught it that soft films are ill, and a child that moves would be called so.
+# rows were made. Nobody has asked for that. (Here it may even help against blur, by accident. Had the disease been the
+# rare class, the same step could have taught it that soft films are ill, and a child that moves would be called so.)
 #
 # Look at "augment", too. Its copies were turned and zoomed, which means *interpolated*, and only those of NORMAL films
 # were. A change that is made to one class only is a label. Augment all classes alike (`mc.Trainer(augment="chest")`) or
