@@ -1,6 +1,7 @@
 """Put what the executed lessons say into the pages that show it (`make build`).
 
-README gets lesson 02's before/after table, docs/pictures its second figure, course/README.md the table of all lessons.
+README gets lesson 02's before/after table and the table of the study chest-resampling from benchmarks/results, docs/pictures
+lesson 02's second figure, course/README.md the table of all lessons.
 """
 
 import base64
@@ -10,6 +11,8 @@ from pathlib import Path
 import nbformat
 
 from medcourse.data.manifest import find_dataset
+from medcourse.studies.chest_report import readme_table
+from medcourse.studies.results import Results
 
 ROOT = Path(__file__).parent.parent
 LEVELS = {1: "see", 2: "balance", 3: "judge", 4: "learn", 5: "trust"}
@@ -43,3 +46,5 @@ pictures = [o.data["image/png"] for cell in cells for o in cell.get("outputs", [
 put(ROOT / "README.md", "```text", "```", table.rstrip())
 rows = [row(book.metadata.medcourse, name) for name, book in books.items()]
 put(ROOT / "course" / "README.md", "|---|---|---|---|---|---|", "<!-- end of table -->", "\n".join(rows))
+runs = Results(ROOT / "benchmarks" / "results", "chest-resampling").alike({"size": 64, "epochs": 5, "device": "cpu"})
+put(ROOT / "README.md", "<!-- chest-resampling -->", "<!-- end of chest-resampling -->", readme_table(runs))

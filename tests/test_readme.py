@@ -6,6 +6,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from medcourse.studies.chest_report import readme_table
+from medcourse.studies.results import Results
+
 ROOT = Path(__file__).parent.parent
 SOLUTION = ROOT / "course" / "solutions" / "02_single_class_collapse.ipynb"
 
@@ -34,3 +37,11 @@ def test_every_lesson_is_in_the_syllabus_with_its_pitfall():
         [row] = [line for line in syllabus.splitlines() if line.startswith(f"| {path.stem.replace('_', ' ', 1)} |")]
         assert meta.pitfall in row
         assert f"| {meta.minutes} |" in row
+
+
+def test_the_studys_table_is_that_of_the_committed_results():
+    runs = Results(ROOT / "benchmarks" / "results", "chest-resampling").alike(
+        {"size": 64, "epochs": 5, "device": "cpu"}
+    )
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert f"<!-- chest-resampling -->\n{readme_table(runs)}\n<!-- end of chest-resampling -->" in readme

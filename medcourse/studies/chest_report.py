@@ -54,6 +54,11 @@ _RECALL = (
 )
 
 
+def readme_table(runs: Runs) -> str:
+    """The side-by-side table with what it was measured on."""
+    return f"{side_by_side(runs).pipe(markdown)}\n\n{runs.header()}; {_alike(runs)}."
+
+
 def _alike(runs: Runs) -> str:
     trained = runs.values("train")
     if "pretrained" in trained and (trained["pretrained"].dropna() == 1).all():
