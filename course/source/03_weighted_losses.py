@@ -28,9 +28,9 @@
 #
 # **The pitfall:** the weighted loss finds far more melanomas; so would another threshold.
 #
-# "The classes are imbalanced, so we weighted the loss, and the sensitivity rose." Papers and tutorials say it every week, and
-# the second half is true. It is rarely asked what the same network does *without* weights, at the threshold that belongs to
-# them. We ask it here, for class weights and for focal loss.
+# "The classes are imbalanced, so we weighted the loss, and the sensitivity rose." Papers and tutorials say it every
+# week, and the second half is true. It is rarely asked what the same network does *without* weights, at the threshold
+# that belongs to them. We ask it here, for class weights and for focal loss.
 #
 # **After this lesson you can**
 #
@@ -44,7 +44,8 @@
 # %% [markdown]
 # ## 1 The images, and their weights
 #
-# The set of lesson 02: about 2,300 nevi and melanomas of HAM10000 (Tschandl et al. 2018), 10 % melanoma, split by lesion.
+# The set of lesson 02: about 2,300 nevi and melanomas of HAM10000 (Tschandl et al. 2018), 10 % melanoma, split by
+# lesion.
 
 # %%
 import medcourse as mc
@@ -57,8 +58,8 @@ train = splits.train
 splits.table()
 
 # %% [markdown]
-# *Balanced* weights let both classes weigh the same in total: the weight of a class is N / (K n), with N images in all, K
-# classes and n images of this class (King and Zeng 2001). Only the **ratio** of the weights matters below.
+# *Balanced* weights let both classes weigh the same in total: the weight of a class is N / (K n), with N images in all,
+# K classes and n images of this class (King and Zeng 2001). Only the **ratio** of the weights matters below.
 #
 # **Exercise 1.** Compute both weights, and their ratio (melanoma to nevus), from the counts of the training set.
 
@@ -85,9 +86,9 @@ mc.checks.number("ratio", ratio, weights[1] / weights[0], within=0.001, hint="me
 # %% [markdown]
 # ## 2 Predict before you run
 #
-# The small network of lesson 02 at its good learning rate, twice: once with plain cross-entropy, once with weighted. Nothing
-# else differs, not even the seed. **Write down two guesses.** Of the melanomas in the test set, how many will the weighted network
-# find at 0.5? And by how much will the weights raise the AUROC?
+# The small network of lesson 02 at its good learning rate, twice: once with plain cross-entropy, once with weighted.
+# Nothing else differs, not even the seed. **Write down two guesses.** Of the melanomas in the test set, how many will
+# the weighted network find at 0.5? And by how much will the weights raise the AUROC?
 
 # %%
 my_found = 30  # change me
@@ -121,17 +122,18 @@ print(f"you guessed an AUROC higher by {my_auroc_gain:.2f}; it changes by {gain.
 gain.loc[["sensitivity", "specificity", "auroc"], ["before", "after", "difference", "low", "high"]].round(3)
 
 # %% [markdown]
-# The sensitivity at 0.5 jumps, far beyond its interval, and the specificity pays. The AUROC asks how well melanomas and nevi are
-# *ranked*, whatever the threshold: look at its difference and interval before you believe that the weights taught the network
-# to see. (The intervals say what other patients would have changed, not what another seed would have: this is one training run of
-# each.)
+# The sensitivity at 0.5 jumps, its interval leaves no doubt, and the specificity pays. The AUROC asks how well
+# melanomas and nevi are *ranked*, whatever the threshold: look at its difference and interval before you believe that
+# the weights taught the network to see. (The intervals say what other patients would have changed, not what another
+# seed would have: this is one training run of each.)
 #
 # ## 4 The cause: weights move the scores
 #
-# Take many images that look alike to the network, of which a share *r* are melanomas. Cross-entropy is lowest when the score
-# of all of them is *r*: the score is a risk. Weights of ratio *w* count each melanoma *w* times, so the odds of the best
-# score are *w* times the odds of *r*. In logits (the logarithm of the odds), the weights **add log w**, the same for every
-# image. That keeps the ranking. The weighted score reaches 0.5 when the plain score reaches a lower threshold.
+# Take many images that look alike to the network, of which a share *r* are melanomas. Cross-entropy is lowest when the
+# score of all of them is *r*: the score is a risk. Weights of ratio *w* count each melanoma *w* times, so the odds of
+# the best score are *w* times the odds of *r*. In logits (the logarithm of the odds), the weights **add log w**, the
+# same for every image. That keeps the ranking. The weighted score reaches 0.5 when the plain score reaches a lower
+# threshold.
 #
 # The widget shows it (in JupyterLab, move the sliders).
 
@@ -139,11 +141,11 @@ gain.loc[["sensitivity", "specificity", "auroc"], ["before", "after", "differenc
 mc.widgets.loss_explorer(weight=9, gamma=0)
 
 # %% [markdown]
-# **Figure 1.** Left, the loss of a case: the weight lifts the curve of the ill class. Right, the score at which the mean loss is
-# lowest: with a weight of 9 a score of 0.5 stands for a risk of 0.1.
+# **Figure 1.** Left, the loss of a case: the weight lifts the curve of the ill class. Right, the score at which the
+# mean loss is lowest: with a weight of 9 a score of 0.5 stands for a risk of 0.1.
 #
-# **Exercise 2.** At which threshold on the *plain* scores should the unweighted network call the images that the weighted one
-# calls at 0.5? Use your `ratio`.
+# **Exercise 2.** At which threshold on the *plain* scores should the unweighted network call the images that the
+# weighted one calls at 0.5? Use your `ratio`.
 
 # %% exercise="matched"
 ### BEGIN SOLUTION
@@ -192,9 +194,9 @@ for metric in ["sensitivity", "specificity", "balanced accuracy", "auroc"]:
     print(f"{metric:17s} " + " ".join(f"{told(change.loc[metric]):>21s}" for change in (gain, moved, rest)))
 
 # %% [markdown]
-# The threshold cost no training, and it does what the weights did, or most of it; the last column is what is left. For a
-# network that has learned all there is to learn, nothing is left: weights that add log *w* and a threshold that takes it away
-# call the same images. Ours has not, so the two runs also differ in what they learned.
+# The threshold cost no training, and it does what the weights did, or most of it; the last column is what is left. For
+# a network that has learned all there is to learn, nothing is left: weights that add log *w* and a threshold that takes
+# it away call the same images. Ours has not, so the two runs also differ in what they learned.
 
 # %%
 mc.plot.intervals(
@@ -203,8 +205,8 @@ mc.plot.intervals(
 );
 
 # %% [markdown]
-# **Figure 2.** The network without weights at two thresholds, and the one with weights: the step from the first marker to the
-# other two is the large one, and the AUROC takes no part in it.
+# **Figure 2.** The network without weights at two thresholds, and the one with weights: the step from the first marker
+# to the other two is the large one, and the AUROC takes no part in it.
 
 # %% [markdown]
 # ## 5 Where they part: a score is no longer a risk
@@ -234,7 +236,11 @@ for risk in (0.02, 0.1, 0.5, 0.9):
     answer = undo(np.array([odds / (1 + odds)]), 9)
     mc.checks.answered("undo", answer)
     mc.checks.number(
-        f"undo at risk {risk}", answer, risk, within=1e-6, hint="odds = score / (1 - score); divide the odds by the ratio"
+        f"undo at risk {risk}",
+        answer,
+        risk,
+        within=1e-6,
+        hint="odds = score / (1 - score); divide the odds by the ratio",
     )
 ### BEGIN HIDDEN TESTS
 mc.checks.that(np.allclose(undo(np.array([0.2, 0.7]), 1), [0.2, 0.7]), "with a ratio of 1 nothing is to be undone")
@@ -254,10 +260,11 @@ table["share of melanomas"] = plain.targets.mean()
 table[["mean score", "share of melanomas", "brier", "auroc"]].round(3)
 
 # %% [markdown]
-# The mean of the weighted scores lies far above the share of melanomas. Taking the weights out again brings it back towards it
-# and leaves the AUROC alone. (*brier* is the mean squared error of the scores as risks; lower is better.) A *temperature*, the
-# usual repair of scores, multiplies the logits: it keeps 0.5 at 0.5, so it cannot undo a shift. What theory leaves over is
-# best fitted on validation data: one number, added to the logits until the mean score is the share.
+# The mean of the weighted scores lies far above the share of melanomas. Taking the weights out again brings it back
+# towards it and leaves the AUROC alone. (*brier* is the mean squared error of the scores as risks; lower is better.) A
+# *temperature*, the usual repair of scores, multiplies the logits: it keeps 0.5 at 0.5, so it cannot undo a shift. What
+# theory leaves over is best fitted on validation data: one number, added to the logits until the mean score is the
+# share.
 
 # %%
 import matplotlib.pyplot as plt
@@ -273,16 +280,17 @@ axis.set(xlim=(0, 1), ylim=(0, 1))
 axis.legend(fontsize=8);
 
 # %% [markdown]
-# **Figure 3.** Fifths of the test images by score: the weighted scores lie to the right of the line, they promise more melanomas
-# than there are; undone, they come back towards it.
+# **Figure 3.** Fifths of the test images by score: the weighted scores lie to the right of the line, they promise more
+# melanomas than there are; undone, they come back towards it.
 
 # %% [markdown]
 # ## 6 Where they part: small batches
 #
-# `CrossEntropyLoss(weight=w)` does not divide by the number of images. It divides by **the sum of the weights in the batch**.
+# `CrossEntropyLoss(weight=w)` does not divide by the number of images. It divides by **the sum of the weights in the
+# batch**.
 #
-# **Exercise 4.** Weights 9 (melanoma) and 1 (nevus), batches of 4. What share of the batch's loss does one image get: the
-# melanoma in a batch of one melanoma and three nevi; a nevus in that batch; a nevus in a batch of four nevi?
+# **Exercise 4.** Weights 9 (melanoma) and 1 (nevus), batches of 4. What share of the batch's loss does one image get:
+# the melanoma in a batch of one melanoma and three nevi; a nevus in that batch; a nevus in a batch of four nevi?
 
 # %% exercise="batch"
 ### BEGIN SOLUTION
@@ -313,9 +321,9 @@ mc.checks.number("nevus_beside_it", nevus_beside_it, share_of_loss([0, 0, 0, 1])
 mc.checks.number("nevus_among_nevi", nevus_among_nevi, share_of_loss([0, 0, 0, 0]), within=0.001, hint=hint)
 
 # %% [markdown]
-# Most batches of 4 hold no melanoma, and there the nevi count in full. Over all batches that can be drawn, what ratio is
-# left? It can be computed exactly. And we test it on a model that sees no image at all, two constant logits trained on the real
-# labels: its odds, divided by the odds of the labels, are the ratio that the loss really applied.
+# Most batches of 4 hold no melanoma, and there the nevi count in full. Over all batches that can be drawn, what ratio
+# is left? It can be computed exactly. And we test it on a model that sees no image at all, two constant logits trained
+# on the real labels: its odds, divided by the odds of the labels, are the ratio that the loss really applied.
 
 # %%
 from math import comb
@@ -357,17 +365,18 @@ batches = pd.DataFrame({
 batches.round(1)
 
 # %% [markdown]
-# In batches of 4 you ask for one ratio and get about a third of it; even batches of 32 lose some. (So in section 5, undoing
-# the whole ratio takes a little too much away.) The threshold has no batches, and knows nothing of this.
+# In batches of 4 you ask for one ratio and get about a third of it; even batches of 32 lose some. (So in section 5,
+# undoing the whole ratio takes a little too much away.) The threshold has no batches, and knows nothing of this.
 #
-# The last column divides by the number of images instead: `mc.FocalLoss(gamma=0, alpha=weights)` is cross-entropy with weights
-# and a plain mean, and its ratio does not depend on the batch. For the same reason the schemes "balanced" and "inverse", which
-# differ by a factor only, are one and the same in `CrossEntropyLoss`.
+# The last column divides by the number of images instead: `mc.FocalLoss(gamma=0, alpha=weights)` is cross-entropy with
+# weights and a plain mean, and its ratio does not depend on the batch. For the same reason the schemes "balanced" and
+# "inverse", which differ by a factor only, are one and the same in `CrossEntropyLoss`.
 #
 # ### One weight pair per finding
 #
 # A film can show several findings, and each gets its own pair: w_p = negatives / total for films that show it, w_n =
-# positives / total for the others (Rajpurkar et al. 2017). Films that were not assessed for a finding (NaN) have no part in it.
+# positives / total for the others (Rajpurkar et al. 2017). Films that were not assessed for a finding (NaN) have no
+# part in it.
 #
 # **Exercise 5.** Compute the pair for this finding. Use the films that were assessed.
 
@@ -396,8 +405,8 @@ mc.checks.number("w_n", w_n, truth_n, within=0.001, hint=hint)
 # %% [markdown]
 # ## 7 Focal loss
 #
-# Focal loss (Lin et al. 2017) multiplies the cross-entropy of a case by (1 - p)^gamma, p being the probability that its true
-# class was given. Cases that are already easy fade out:
+# Focal loss (Lin et al. 2017) multiplies the cross-entropy of a case by (1 - p)^gamma, p being the probability that its
+# true class was given. Cases that are already easy fade out:
 
 # %%
 given = torch.tensor([0.5, 0.7, 0.9, 0.99])
@@ -413,10 +422,10 @@ rows = [f"p of the true class {p:.2f}" for p in given]
 pd.DataFrame({f"gamma {gamma}": each_case(gamma) for gamma in (0, 1, 2, 5)}, index=rows).round(5)
 
 # %% [markdown]
-# It was made for detectors with a thousand easy backgrounds to each object. It has no side: without `alpha` both classes are
-# treated alike, so it moves 0.5 nowhere. But its best score is not the risk: it pulls scores towards the middle (Charoenphakdee
-# et al. 2021; in the widget, weight 1 and gamma 2). **Guess:** what will gamma 2 do to the sensitivity at 0.5, the AUROC, and
-# the mean score?
+# It was made for detectors with a thousand easy backgrounds to each object. It has no side: without `alpha` both
+# classes are treated alike, so it moves 0.5 nowhere. But its best score is not the risk: it pulls scores towards the
+# middle (Charoenphakdee et al. 2021; in the widget, weight 1 and gamma 2). **Guess:** what will gamma 2 do to the
+# sensitivity at 0.5, the AUROC, and the mean score?
 
 # %%
 focal_val, focal = network(mc.FocalLoss(gamma=2.0))
@@ -434,11 +443,11 @@ for axis, (name, pred) in zip(axes, {"plain": plain, "weighted": weighted, "foca
     axis.set_title(name)
 
 # %% [markdown]
-# **Figure 4.** Scores of the test images, by true class: weights push all of them to the right; focal loss pulls them together
-# towards the middle; how far the two classes overlap hardly changes.
+# **Figure 4.** Scores of the test images, by true class: weights push all of them to the right; focal loss pulls them
+# together towards the middle; how far the two classes overlap hardly changes.
 #
-# On these images focal loss is no repair of the imbalance. Its scores need a threshold of their own, chosen on validation data,
-# as those of the other two networks do. Here all three get one by the same rule, Youden's:
+# On these images focal loss is no repair of the imbalance. Its scores need a threshold of their own, chosen on
+# validation data, as those of the other two networks do. Here all three get one by the same rule, Youden's:
 
 # %%
 trained = {"plain": (plain_val, plain), "weighted": (weighted_val, weighted), "focal": (focal_val, focal)}
@@ -450,12 +459,13 @@ fair = pd.DataFrame(rows).T[["threshold", "sensitivity", "specificity", "balance
 fair.round(3)
 
 # %% [markdown]
-# Three thresholds far apart, and balanced accuracies far closer together than at 0.5. Compare losses this way: each at a
-# threshold chosen for it. At 0.5 you compare where three losses put their scores.
+# Three thresholds far apart, and balanced accuracies far closer together than at 0.5. Compare losses this way: each at
+# a threshold chosen for it. At 0.5 you compare where three losses put their scores.
 #
 # ## 8 Verdicts
 #
-# These hold on any machine, and on other images of this kind; digits differ, verdicts must not.
+# These hold on any machine, and on the drawn images that stand in where the real ones cannot be had; digits differ,
+# verdicts must not.
 
 # %% tags=["nbval-check-output"]
 mean_score = {name: pred.scores.mean() for name, pred in (kinds | {"focal": focal}).items()}
@@ -488,17 +498,17 @@ for verdict, holds in verdicts.items():
 #
 # Set each answer to "a", "b" or "c".
 #
-# **1.** With class weights the sensitivity at 0.5 rose from 0.40 to 0.80, the AUROC stayed. What did the weights do? (a) the
-# network sees melanomas better; (b) what a lower threshold does; (c) they repaired the scores.
+# **1.** With class weights the sensitivity at 0.5 rose from 0.40 to 0.80, the AUROC stayed. What did the weights do?
+# (a) the network sees melanomas better; (b) what a lower threshold does; (c) they repaired the scores.
 #
-# **2.** A weighted model says 0.5 for a lesion; the weights were 19 to 1. What is the risk, if the model is good? (a) 0.50; (b)
-# 0.19; (c) 0.05.
+# **2.** A weighted model says 0.5 for a lesion; the weights were 19 to 1. What is the risk, if the model is good? (a)
+# 0.50; (b) 0.19; (c) 0.05.
 #
-# **3.** You train with `CrossEntropyLoss(weight=[1, 9])` in batches of 2 because memory is short. What do you expect? (a) the
-# weights act far less than 9 to 1; (b) 9 to 1, as asked; (c) more than 9 to 1.
+# **3.** You train with `CrossEntropyLoss(weight=[1, 9])` in batches of 2 because memory is short. What do you expect?
+# (a) the weights act far less than 9 to 1; (b) 9 to 1, as asked; (c) more than 9 to 1.
 #
-# **4.** Weighted scores are too high by one step in the logits. What repairs them? (a) a temperature; (b) an intercept, known
-# from the weights or fitted on validation data; (c) more epochs.
+# **4.** Weighted scores are too high by one step in the logits. What repairs them? (a) a temperature; (b) an intercept,
+# known from the weights or fitted on validation data; (c) more epochs.
 
 # %% exercise="quiz"
 ### BEGIN SOLUTION
@@ -539,9 +549,11 @@ mc.checks.quiz("quiz_4", quiz_4, "faf4007bd3d2", {
 # %% [markdown]
 # ## Summary
 #
-# - Weights of ratio *w* add log *w* to every logit. So does moving the threshold from 0.5 to 1 / (1 + *w*), in effect, at no cost.
+# - Weights of ratio *w* add log *w* to every logit. On plain scores of a well-trained network the threshold 1 / (1 + *w*)
+#   calls the same images, and costs no training.
 # - Compare losses by AUROC, and by sensitivity and specificity each at its own threshold, never all at 0.5.
-# - Weighted scores are no risks. Take log *w* away, or fit an intercept on validation data; a temperature does not do it.
+# - Weighted scores are no risks. Take log *w* away, or fit an intercept on validation data; a temperature does not do
+#   it.
 # - `CrossEntropyLoss(weight=w)` divides by the weights of each batch: in small batches the ratio melts away.
 # - Focal loss turns easy cases down. It moves scores towards the middle and takes no side.
 # - The choice between weights and a threshold is open when the network is far from the best one: then measure both.
@@ -554,7 +566,7 @@ mc.checks.quiz("quiz_4", quiz_4, "faf4007bd3d2", {
 # - King G, Zeng L. Logistic regression in rare events data. Polit Anal 2001;9:137-163.
 # - Elkan C. The foundations of cost-sensitive learning. IJCAI 2001.
 # - Lin TY, Goyal P, Girshick R, He K, Dollar P. Focal loss for dense object detection. ICCV 2017.
-# - Rajpurkar P, Irvin J, Zhu K, et al. CheXNet: radiologist-level pneumonia detection on chest X-rays with deep learning.
-#   arXiv:1711.05225, 2017.
-# - Charoenphakdee N, Vongkulbhisal J, Chairatanakul N, Sugiyama M. On focal loss for class-posterior probability estimation.
-#   CVPR 2021.
+# - Rajpurkar P, Irvin J, Zhu K, et al. CheXNet: radiologist-level pneumonia detection on chest X-rays with deep
+#   learning. arXiv:1711.05225, 2017.
+# - Charoenphakdee N, Vongkulbhisal J, Chairatanakul N, Sugiyama M. On focal loss for class-posterior probability
+#   estimation. CVPR 2021.
