@@ -6,7 +6,10 @@ from types import ModuleType
 
 from medcourse.errors import EvaluationError
 
-STUDIES = {"one-class-collapse": "one_class_collapse"}
+STUDIES = {
+    "one-class-collapse": "one_class_collapse",
+    "skin-forum": "skin_forum",
+}
 
 
 def find_study(name: str) -> ModuleType:
