@@ -8,6 +8,7 @@ from medcourse.errors import EvaluationError
 
 STUDIES = {
     "one-class-collapse": "one_class_collapse",
+    "histology-three-arms": "histology_three_arms",
     "skin-forum": "skin_forum",
 }
 
