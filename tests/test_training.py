@@ -5,7 +5,7 @@ from torch import nn
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import LateralityError, TrainingError
-from medcourse.training.augmentation import Augmentation
+from medcourse.training.augmentation import Augmentation, restain
 from medcourse.training.batches import Batches, cut
 from medcourse.training.device import computes_in_bf16, make_fabric
 from medcourse.training.models import Classifier, pixel_statistics
@@ -53,9 +53,9 @@ def test_the_generator_fixes_the_draws():
     assert torch.equal(a, b)
 
 
-def left_marker(policy: Augmentation, n: int = 64) -> float:
+def left_marker(policy: Augmentation, n: int = 64, channels: int = 1) -> float:
     """Share of images whose bright left half is still on the left after augmentation."""
-    images = torch.zeros(n, 1, 32, 32)
+    images = torch.zeros(n, channels, 32, 32)
     images[..., :16] = 1
     out = policy(images, torch.Generator().manual_seed(0))
     return float((out[..., :16].mean((1, 2, 3)) > out[..., 16:].mean((1, 2, 3))).float().mean())
@@ -65,6 +65,53 @@ def test_chest_never_mirrors_and_skin_does():
     assert left_marker(Augmentation("chest")) == 1.0
     assert 0.3 < left_marker(Augmentation("chest", flip=True)) < 0.7
     assert 0.3 < left_marker(Augmentation("skin", rotation=0)) < 0.7
+
+
+def stained(haematoxylin: torch.Tensor, eosin: torch.Tensor) -> torch.Tensor:
+    """Patches that hold these amounts (N x H x W) of the two stains, by Beer and Lambert."""
+    colours = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
+    colours = colours / colours.norm(dim=1, keepdim=True)
+    return (-torch.stack([haematoxylin, eosin], -1) @ colours).exp().permute(0, 3, 1, 2)
+
+
+def test_restain_multiplies_each_stain_on_its_own():
+    blue, pink = torch.rand(2, 5, 16, 16, generator=torch.Generator().manual_seed(0))
+    factors = torch.tensor([[1.0, 1.0], [1.3, 1.0], [1.0, 0.6], [0.8, 1.2], [0.0, 1.0]])
+    expected = stained(blue * factors[:, 0, None, None], pink * factors[:, 1, None, None])
+    assert torch.allclose(restain(stained(blue, pink), factors), expected, atol=1e-5)
+    glass = torch.ones(1, 3, 4, 4)
+    assert torch.allclose(restain(glass, factors[3:4]), glass), "where there is no stain, nothing changes"
+
+
+def test_restain_leaves_other_colours_alone():
+    images = torch.rand(4, 3, 8, 8, generator=torch.Generator().manual_seed(0)).clamp_min(0.01)
+    assert torch.allclose(restain(images, torch.ones(4, 2)), images, atol=1e-5)
+    dark = torch.zeros(1, 3, 4, 4)
+    assert torch.isfinite(restain(dark, torch.tensor([[0.8, 1.2]]))).all()
+
+
+def test_histology_varies_the_stain_of_every_image():
+    patches = stained(torch.full((40, 8, 8), 0.5), torch.full((40, 8, 8), 0.5))
+    still = {"rotation": 0, "shift": 0, "zoom": 0, "brightness": 0, "contrast": 0, "colour": 0}
+    out = Augmentation("histology", **still)(patches, torch.Generator().manual_seed(0))
+    colours = torch.tensor([[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]])
+    colours = colours / colours.norm(dim=1, keepdim=True)
+    amounts = torch.linalg.lstsq(colours.T, -out[:, :, 4, 4].log().T).solution / 0.5  # of haematoxylin, of eosin
+    assert 0.8 <= amounts.min() < 0.85
+    assert 1.15 < amounts.max() <= 1.2
+    assert abs(float(torch.corrcoef(amounts)[0, 1])) < 0.4
+    again = Augmentation("histology", **still, stain=0)(patches, torch.Generator().manual_seed(0))
+    assert torch.allclose(again, patches, atol=1e-5)
+    assert 0.3 < left_marker(Augmentation("histology", rotation=0), channels=3) < 0.7
+
+
+def test_stain_needs_colour():
+    with pytest.raises(TrainingError, match=r"1 channel\(s\): the policy 'histology' varies stain"):
+        fit(make_cohort(20), augment="histology")
+    with pytest.raises(TrainingError, match="use stain=0"):
+        Augmentation("histology")(torch.rand(2, 1, 16, 16))
+    fit(make_cohort(20), augment=Augmentation("histology", stain=0), epochs=1)
+    fit(make_cohort(20, channels=3), augment="histology", epochs=1)
 
 
 def test_an_identity_policy_changes_nothing():
@@ -84,7 +131,7 @@ def test_a_mirror_on_lateral_images_is_refused():
 
 
 def test_a_wrong_policy():
-    with pytest.raises(TrainingError, match="there are chest, skin"):
+    with pytest.raises(TrainingError, match="there are chest, skin, histology"):
         Augmentation("knee")
     with pytest.raises(TrainingError, match="it has rotation"):
         Augmentation("chest", twist=3)

@@ -72,7 +72,7 @@ def resample(
         seed: the same seed and cohort give the same images.
         space: "pixels" gives a cohort. "features" gives ``Features``: rows of an encoder, mixed instead of pixels.
         encoder: for the feature space: see ``mc.encode``.
-        augment: for "augment": a policy's name ("chest", "skin") or an ``mc.Augmentation``.
+        augment: for "augment": a policy's name ("chest", "skin", "histology") or an ``mc.Augmentation``.
         copies: for "augment": changed copies of each image; None: as many as bring the class nearest to the largest.
 
     Returns:
@@ -80,7 +80,8 @@ def resample(
         "over"; there are none for mixed or changed images.
 
     Raises:
-        TrainingError: unknown words, a multilabel cohort, a class without images or too few for SMOTE.
+        TrainingError: unknown words, a multilabel cohort, a class without images or too few for SMOTE, a policy that
+            varies the stain of grey images.
         LeakageError: a cohort that holds synthetic images already.
         LateralityError: the policy mirrors images in which left and right mean something.
     """

@@ -6,7 +6,12 @@ from types import ModuleType
 
 from medcourse.errors import EvaluationError
 
-STUDIES = {"one-class-collapse": "one_class_collapse", "chest-resampling": "chest_resampling"}
+STUDIES = {
+    "one-class-collapse": "one_class_collapse",
+    "chest-resampling": "chest_resampling",
+    "skin-forum": "skin_forum",
+    "histology-three-arms": "histology_three_arms",
+}
 
 
 def find_study(name: str) -> ModuleType:

@@ -18,11 +18,11 @@ from sklearn.preprocessing import StandardScaler
 from torch import nn
 
 import medcourse as mc
-from medcourse.errors import SourceError
 from medcourse.imbalance.resampling import Method
 from medcourse.studies.chest_maps import GRID, strip
 from medcourse.studies.chest_report import METRICS, PUBLISHED, report
 from medcourse.studies.comparison import dots
+from medcourse.studies.pretrained import weights_at_hand
 from medcourse.studies.results import Outcome, Runs
 
 __all__ = ["ARMS", "EPOCHS", "NAME", "figure", "report", "run"]
@@ -86,7 +86,8 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
     plan = ARMS[trained]
     train, val, test = sets(size, seed)
     more = mc.resample(train, plan.method, seed=seed, augment=plan.copies) if plan.method else train
-    model, pretrained = _network(train, seed)
+    weights = weights_at_hand("resnet18", train)
+    model = mc.build_model("resnet18", train, weights=weights, seed=seed)
     trainer = mc.Trainer(
         model,
         loss=nn.CrossEntropyLoss(weight=mc.class_weights(more.targets)) if plan.weights else None,
@@ -104,7 +105,7 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
         f"epoch {epoch}": {"balanced accuracy": row["val_balanced_accuracy"], "recall": row["val_recall_PNEUMONIA"]}
         for epoch, row in history.iterrows()
     }
-    train_values = {"images": float(len(more)), "pretrained": float(pretrained)}
+    train_values = {"images": float(len(more)), "pretrained": float(weights is not None)}
     values = {**outcome.values, "train": train_values, **{f"val, {name}": row for name, row in curves.items()}}
     figures = {}
     if size >= GRID:
@@ -116,14 +117,6 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
         if other.of == trained:
             outcomes[name] = _of_features(model, train, val, test, seed)
     return outcomes
-
-
-def _network(train: mc.Cohort, seed: int) -> tuple[nn.Module, bool]:
-    """ResNet18 with ImageNet weights where they can be had, as published; else from scratch (the report says which)."""
-    try:
-        return mc.build_model("resnet18", train, weights="imagenet", seed=seed), True
-    except SourceError:
-        return mc.build_model("resnet18", train, seed=seed), False
 
 
 def _of_features(encoder: nn.Module, train: mc.Cohort, val: mc.Cohort, test: mc.Cohort, seed: int) -> Outcome:

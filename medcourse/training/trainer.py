@@ -116,8 +116,8 @@ class Trainer:
 
         Raises:
             TrainingError: cohorts that do not fit each other or the model, a class missing from training or
-                validation, a loss that is not finite (named with epoch, batch and images), no memory for one image, or
-                a checkpoint of another run.
+                validation, a loss that is not finite (named with epoch, batch and images), no memory for one image, a
+                checkpoint of another run, or stain to be varied in grey images.
             LateralityError: the augmentation mirrors images in which left and right mean something.
         """
         check_cohorts(train, val)
