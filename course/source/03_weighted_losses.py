@@ -549,8 +549,8 @@ mc.checks.quiz("quiz_4", quiz_4, "faf4007bd3d2", {
 # %% [markdown]
 # ## Summary
 #
-# - Weights of ratio *w* add log *w* to every logit. On plain scores of a well-trained network the threshold 1 / (1 + *w*)
-#   calls the same images, and costs no training.
+# - Weights of ratio *w* add log *w* to every logit. On plain scores of a well-trained network the threshold
+#   1 / (1 + *w*) calls the same images, and costs no training.
 # - Compare losses by AUROC, and by sensitivity and specificity each at its own threshold, never all at 0.5.
 # - Weighted scores are no risks. Take log *w* away, or fit an intercept on validation data; a temperature does not do
 #   it.
