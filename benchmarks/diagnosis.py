@@ -91,13 +91,15 @@ KERATOSES = Settings(
     },
 )  # fmt: skip
 CELLS_RESNET = Settings(
-    "cells-resnet18", "malaria-cells", None, "Parasitized", 32, 400, 200, 0.5, 6e-4, 8, 32, (5,), ("resnet18",),
+    "cells-resnet18", "malaria-cells", None, "Parasitized", 32, 320, 120, 0.5, 6e-4, 6, 16, (5,), ("resnet18",),
     {
         "imbalance": (0.08,), "learning-rate-too-high": (0.4,), "learning-rate-too-low": (2e-7,),
-        "threshold-unreachable": (30,), "batch-norm-statistics": (0.0,), "dead-relus": (-60,), "capacity-too-small": (1,),
-        "overfitting": (44,), "shortcut": (0,), "input-not-normalised": (255,),
+        "batch-norm-statistics": (0.0,), "dead-relus": (-60,), "overfitting": (44,), "shortcut": (0,),
     },
-    pairs=False,
+    only=(  # a run takes over a minute of a core: what depends on the network
+        "imbalance", "learning-rate-too-high", "learning-rate-too-low", "frozen-weights", "labels-shuffled",
+        "batch-norm-statistics", "dead-relus", "overfitting-last-epoch", "shortcut", "healthy", "healthy-weights",
+    ),
 )  # fmt: skip
 HELD_OUT = [ADULTS, KERATOSES, CELLS_RESNET]
 
@@ -173,10 +175,12 @@ def chosen(settings: Settings, fault: str, variant: int) -> float:
 def plan(settings: Settings) -> list[tuple[str, int, str, int]]:
     """(planted, variant, model, seed) of every run: single faults, none, pairs."""
     runs: list[tuple[str, int, str, int]] = []
-    for kinds in (FAULTS, HEALTHY, PAIRS if settings.pairs else ()):
+    for kinds in (FAULTS, HEALTHY, PAIRS):
         for model in settings.models:
             for planted in kinds:
-                if "batch-norm-statistics" in planted and model == "cnn":
+                if (settings.only and planted not in settings.only) or (
+                    "batch-norm-statistics" in planted and model == "cnn"
+                ):
                     continue
                 variants = max(len(settings.strengths.get(fault, (0,))) for fault in planted.split("+"))
                 seeds = [

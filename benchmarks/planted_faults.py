@@ -19,7 +19,8 @@ from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one task; ``strengths`` says how strong each fault is planted, one value per variant."""
+    """Of one task; ``strengths`` says how strong each fault is planted, one value per variant;
+    ``only``: what is planted, if not everything."""
 
     name: str
     cohort: str
@@ -35,7 +36,7 @@ class Settings:
     seeds: tuple[int, ...]
     models: tuple[str, ...]
     strengths: dict[str, tuple[float, ...]]
-    pairs: bool = True
+    only: tuple[str, ...] = ()
 
 
 class BatchNorm(nn.Module):
