@@ -94,13 +94,13 @@ class Setup:
             model = change(model) or model
         return model
 
-    def relabel(self, cohort: Cohort, labels: np.ndarray) -> Cohort:
-        return Cohort(
-            cohort.read(range(len(cohort))), cohort.table.assign(label=labels), cohort.classes, name=cohort.name
-        )
 
-    def repaint(self, cohort: Cohort, pixels: np.ndarray) -> Cohort:
-        return Cohort(pixels, cohort.table, cohort.classes, name=cohort.name)
+def relabelled(cohort: Cohort, labels: np.ndarray) -> Cohort:
+    return Cohort(cohort.read(range(len(cohort))), cohort.table.assign(label=labels), cohort.classes, name=cohort.name)
+
+
+def repainted(cohort: Cohort, pixels: np.ndarray) -> Cohort:
+    return Cohort(pixels, cohort.table, cohort.classes, name=cohort.name)
 
 
 def draw(cohort: Cohort, sizes: tuple[int, int, int], share: float, rng: np.random.Generator) -> list[Cohort]:
@@ -133,9 +133,9 @@ def plant(setup: Setup, fault: str, value: float) -> None:
     elif fault == "labels-constant":
         setup.sampler = np.flatnonzero(setup.train.targets == 0).tolist()
     elif fault in ("labels-shuffled", "no-signal"):
-        setup.train = setup.relabel(setup.train, setup.rng.permutation(setup.train.table["label"].to_numpy()))
+        setup.train = relabelled(setup.train, setup.rng.permutation(setup.train.table["label"].to_numpy()))
         if fault == "no-signal":
-            setup.val = setup.relabel(setup.val, setup.rng.permutation(setup.val.table["label"].to_numpy()))
+            setup.val = relabelled(setup.val, setup.rng.permutation(setup.val.table["label"].to_numpy()))
     elif fault == "softmax-before-cross-entropy":
         setup.changes.append(lambda model: nn.Sequential(model, nn.Softmax(1)))
     elif fault == "threshold-unreachable":
@@ -151,7 +151,7 @@ def plant(setup: Setup, fault: str, value: float) -> None:
     elif fault in ("overfitting", "overfitting-last-epoch"):
         setup.epochs, setup.batch, setup.validate = 60, 8, fault == "overfitting"
     elif fault == "shortcut":
-        setup.train, setup.val = (setup.repaint(c, stamp(c, value, setup.rng)) for c in (setup.train, setup.val))
+        setup.train, setup.val = (repainted(c, stamp(c, value, setup.rng)) for c in (setup.train, setup.val))
     elif fault == "validation-one-class":
         setup.val, setup.validate = setup.val.subset(setup.val.targets == 0), False
 
