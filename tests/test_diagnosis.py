@@ -255,8 +255,11 @@ def test_overfitting():
         flipped = np.where(rng.random(n) < 0.25, 1 - cohort.targets, cohort.targets)  # a quarter of the labels is wrong
         names = np.array(cohort.classes)[flipped]
         cohorts.append(Cohort(cohort.read(range(n)), cohort.table.assign(label=names), cohort.classes))
-    causes = diagnose_training(fitted(*cohorts, epochs=60), *cohorts).causes
+    causes = diagnose_training(fitted(cohorts[0], None, epochs=60), *cohorts).causes
     assert [cause.name for cause in causes] == ["overfitting"]
+    kept_an_earlier_epoch = fitted(*cohorts, epochs=60)
+    assert kept_an_earlier_epoch.run.best_epoch < 40
+    assert diagnose_training(kept_an_earlier_epoch, *cohorts).causes == []
 
 
 # ---------------------------------------------------------------------- runs that did not come to an end, and mistakes

@@ -47,7 +47,7 @@ def diagnose_training(trainer: Trainer, train: Cohort, val: Cohort) -> Diagnosis
     that reach the first layer, what the model gives out). A run that has not learned is then repeated in small: copies
     of the model at its start are trained for some seconds on 64 images at other learning rates. Scores, statistics of
     batch normalisation, brightness and borders come last. The trainer, its model and the global random state stay as they are.
-    Takes some seconds (the longest diagnosis of ``benchmarks/diagnosis.py`` took 20).
+    ``benchmarks/diagnosis_time.py`` tells how long it takes.
 
     A fit that was refused (one class only, nothing learns) or that stopped (loss not finite) can be diagnosed too.
 

@@ -6,9 +6,7 @@ from functools import cached_property
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from sklearn.ensemble import RandomForestClassifier
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from medcourse.data.cohort import Cohort
 from medcourse.evaluation.metrics import auroc
@@ -20,10 +18,12 @@ from medcourse.training.diagnosis.inside import (
     frozen_share,
     has_batch_norm,
     linear_fit,
+    renew_statistics,
     use_batch_statistics,
 )
 from medcourse.training.diagnosis.probes import Probes
-from medcourse.training.diagnosis.scores import EDGES, Scores, edge_statistics, separation, without_edge
+from medcourse.training.diagnosis.reference import Found, found_on, found_within, small_pictures
+from medcourse.training.diagnosis.scores import EDGES, Scores, edge_statistics, without_edge
 from medcourse.training.trainer import Trainer
 from medcourse.training.validation import default_loss
 
@@ -107,10 +107,8 @@ class Evidence:
             model.load_state_dict(self.trainer.start)
         return model.eval()
 
-    def _scores(self, cohort: Cohort, data: Batches, rows: NDArray[np.int64], batch_statistics: bool = False) -> Scores:
-        model = self.model()
-        if batch_statistics:
-            use_batch_statistics(model)
+    def _scores(self, cohort: Cohort, data: Batches, rows: NDArray[np.int64], model: nn.Module | None = None) -> Scores:
+        model = model or self.model()
         with torch.no_grad():
             logits = torch.cat([model(data.read(part)[0]).float() for part in cut(rows.tolist(), _BATCH)])
         return Scores(logits.double().cpu().numpy(), cohort.targets[rows])
@@ -146,9 +144,21 @@ class Evidence:
         """Training and validation scores when batch normalisation uses each batch's own statistics; None without it."""
         if not has_batch_norm(self.trainer.model):
             return None
+        return self._both(use_batch_statistics(self.model()))
+
+    @cached_property
+    def with_renewed_averages(self) -> tuple[Scores, Scores] | None:
+        """The same when the stored averages are taken anew, from training images as an epoch draws them, by these weights."""
+        if not has_batch_norm(self.trainer.model):
+            return None
+        rows = self.rng.permutation(self.drawn)[:_MOST]
+        images = (self.train_data.read(part)[0] for part in cut(rows.tolist(), _BATCH))
+        return self._both(renew_statistics(self.model(), images))
+
+    def _both(self, model: nn.Module) -> tuple[Scores, Scores]:
         return (
-            self._scores(self.train, self.train_data, self.train_rows, batch_statistics=True),
-            self._scores(self.val, self.val_data, self.val_rows, batch_statistics=True),
+            self._scores(self.train, self.train_data, self.train_rows, model),
+            self._scores(self.val, self.val_data, self.val_rows, model),
         )
 
     @cached_property
@@ -181,6 +191,12 @@ class Evidence:
         if self.trainer.run is not None:
             losses.append(float(self.trainer.run.history["train_loss"].min()))
         return 1 - min(losses) / self.prior[1]
+
+    @cached_property
+    def carried(self) -> float:
+        """As ``gain``, of the validation images, by the weights that were kept."""
+        scores = [self.on_val] if self.normalised_by_batch is None else [self.on_val, self.normalised_by_batch[1]]
+        return 1 - min(self.value(of_val) for of_val in scores) / self.prior[1]
 
     @cached_property
     def chance(self) -> float:
@@ -260,20 +276,21 @@ class Evidence:
         return Probes(self.model(start=True), images[:BATCH], targets[:BATCH], self.trainer.lr)
 
     @cached_property
-    def reference(self) -> tuple[float, float]:
-        """AUROC on validation of a random forest on small pictures and quantiles of intensity; what chance reaches."""
-        forest = RandomForestClassifier(150, min_samples_leaf=2, class_weight="balanced", random_state=0, n_jobs=1)
-        forest.fit(self._features(self.train_data, self.train_rows), self.train.targets[self.train_rows])
-        scores = np.zeros((len(self.val_rows), len(self.train.classes)))
-        scores[:, forest.classes_] = forest.predict_proba(self._features(self.val_data, self.val_rows))
-        targets = self.val.targets[self.val_rows]
-        return separation(targets, scores), Scores(scores, targets).chance()
-
-    def _features(self, data: Batches, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        images = torch.cat([data.read(part)[0].cpu() for part in cut(rows.tolist(), _BATCH)]).contiguous()
-        quantiles = torch.quantile(images.flatten(2), torch.linspace(0, 1, 11), dim=2).permute(1, 0, 2)
-        small = F.adaptive_avg_pool2d(images, min(8, images.shape[-1]))
-        return torch.cat([small.flatten(1), quantiles.flatten(1)], 1).numpy()
+    def reference(self) -> tuple[Found | None, Found]:
+        """What a random forest finds of the training labels out of fold, and of the validation labels after training."""
+        classes = len(self.train.classes)
+        train, val = (
+            (
+                small_pictures(torch.cat([data.read(part)[0].cpu() for part in cut(rows.tolist(), _BATCH)])),
+                targets[rows],
+            )
+            for data, rows, targets in (
+                (self.train_data, self.train_rows, self.train.targets),
+                (self.val_data, self.val_rows, self.val.targets),
+            )
+        )
+        groups = self.train.table["group"].to_numpy()[self.train_rows]
+        return found_within(*train, groups, classes), found_on(train, val, classes)
 
     @cached_property
     def shortcut(self) -> tuple[str, float, float]:

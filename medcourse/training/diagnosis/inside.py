@@ -1,5 +1,7 @@
 """What happens inside a model: copies come in, hooks and gradients stay on them."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -19,6 +21,19 @@ def use_batch_statistics(model: nn.Module) -> nn.Module:
         if isinstance(module, BATCH_NORM) and _learns(module):
             module.train()
     return model
+
+
+def renew_statistics(model: nn.Module, batches: Iterable[Tensor]) -> nn.Module:
+    """Batch normalisation that learns stores the plain mean over these batches; the model is left in evaluation mode."""
+    renewed = [module for module in model.modules() if isinstance(module, BATCH_NORM) and _learns(module)]
+    for module in renewed:
+        module.reset_running_stats()
+        module.momentum = None
+        module.train()
+    with torch.no_grad():
+        for images in batches:
+            model(images)
+    return model.eval()
 
 
 def first_input(model: nn.Module, images: Tensor) -> tuple[float, float]:

@@ -170,6 +170,8 @@ def _too_high(e: Evidence, found: str) -> Cause:
 def learning_rate_too_low(e: Evidence) -> Cause | None:
     if not e.finite or not e.failed or e.gain >= 0.1 or e.movement > 0.05:
         return None
+    if e.probes.own.loss < 0.9 * e.probes.before.loss:  # it can learn: what it was given has no signal
+        return None
     higher = {rate: result.loss for rate, result in e.probes.others.items() if rate > e.probes.lr}
     if not higher or min(higher.values()) > _PROBE_GAIN * e.probes.own.loss:
         return None
@@ -184,19 +186,21 @@ def learning_rate_too_low(e: Evidence) -> Cause | None:
 
 
 def batch_norm_statistics(e: Evidence) -> Cause | None:
-    if e.normalised_by_batch is None:
+    if e.with_renewed_averages is None:
         return None
-    own_train, own_val = e.normalised_by_batch
-    stored, batch = e.value(e.on_train), e.value(own_train)
-    worse_calls = own_val.balanced_accuracy - e.on_val.balanced_accuracy
-    worse_train = own_train.balanced_accuracy - e.on_train.balanced_accuracy
-    if not (batch < 0.75 * stored and min(worse_calls, worse_train) > 0.1):
+    (train, val), stored = e.with_renewed_averages, e.value(e.on_train)
+    renewed = e.value(train)
+    calls = min(
+        train.balanced_accuracy - e.on_train.balanced_accuracy, val.balanced_accuracy - e.on_val.balanced_accuracy
+    )
+    ranks = min(train.auroc - e.on_train.auroc, val.auroc - e.on_val.auroc)
+    if stored - renewed < 0.1 * e.prior[1] or max(calls, ranks) < 0.1:
         return None
     return Cause(
         "batch-norm-statistics",
-        f"on the same training images the loss is {stored:.2f} with the stored averages of batch normalisation, {batch:.2f} "
-        f"with the batch's own; balanced accuracy on validation {e.on_val.balanced_accuracy:.2f} against "
-        f"{own_val.balanced_accuracy:.2f}.",
+        f"on the same training images the loss is {stored:.2f} with the stored averages of batch normalisation, {renewed:.2f} "
+        f"when the averages are taken anew over training images (same weights); on validation balanced accuracy goes from "
+        f"{e.on_val.balanced_accuracy:.2f} to {val.balanced_accuracy:.2f}, AUROC from {e.on_val.auroc:.2f} to {val.auroc:.2f}.",
         "for m in model.modules():\n    if isinstance(m, torch.nn.BatchNorm2d):\n        m.momentum = 0.1\n"
         "trainer = mc.Trainer(model, batch_size=32, epochs=10, lr=1e-4)  # more and smaller steps: the averages catch up",
     )
@@ -234,18 +238,25 @@ def capacity_too_small(e: Evidence) -> Cause | None:
 
 
 def labels_shuffled(e: Evidence) -> Cause | None:
-    unlearned = e.gain < 0.1 and e.on_val.auroc < 0.7  # random weights, too, may rank somewhat, one way or the other
-    if not (unlearned or e.on_val.auroc < e.chance) or e.on_val.chance() > 0.65:
+    # random weights, too, may rank validation somewhat, one way or the other, and the best epoch is chosen by it
+    ranks = e.on_val.auroc >= (0.7 if e.gain < 0.1 else e.chance)
+    if ranks and e.gain >= 0.1 and e.carried >= 0.05:
         return None
-    value, chance = e.reference
-    if value >= chance:
+    within, beyond = e.reference
+    train_blank = within is not None and within.auroc < within.chance < 0.62
+    val_blank = not ranks and beyond.auroc < beyond.chance < 0.65
+    if not (train_blank or val_blank):
         return None
+    out_of_fold = (
+        "" if within is None else f"{within.auroc:.2f} out of fold on training (chance: below {within.chance:.2f}), "
+    )
     return Cause(
         "labels-shuffled",
-        f"AUROC on validation is {e.on_val.auroc:.2f} (the best epoch without any knowledge stays below {e.chance:.2f}; on "
-        f"training images {e.on_train.auroc:.2f}), and a random forest on small pictures and intensities, trained on the same "
-        f"labels, gets {value:.2f}. Either the labels do not belong to these images, or the images do not show the class; "
-        "without more data the two cannot be told apart.",
+        f"the run took {e.gain:.0%} off the loss of a constant answer on training images, {e.carried:.0%} on validation (AUROC "
+        f"{e.on_train.auroc:.2f} and {e.on_val.auroc:.2f}); a random forest on small pictures and intensities, trained on the "
+        f"same labels, gets AUROC {out_of_fold}{beyond.auroc:.2f} on validation (chance: below {beyond.chance:.2f}). Either "
+        "the labels do not belong to these images, or the images do not show the class; without more data the two cannot "
+        "be told apart.",
         "mc.plot.images(train, train.table.index[:16])  # read them yourself against the labels\n"
         "cohort = mc.Cohort.from_table(df, root, image=..., label=...)  # join labels by id, never by position",
     )
@@ -273,9 +284,19 @@ def imbalance(e: Evidence) -> Cause | None:
 
 
 def threshold_unreachable(e: Evidence) -> Cause | None:
+    """The loss itself leans away from a class that the scores rank well."""
+    return _unreachable(e, 0.4) if (e.prior[0] * len(e.prior[0])).min() < 0.5 else None
+
+
+def threshold_missed(e: Evidence) -> Cause | None:
+    """The same without a reason in the loss: what an early epoch or an unlucky bias leaves behind."""
+    return _unreachable(e, 0.2) if (e.prior[0] * len(e.prior[0])).min() >= 0.5 else None
+
+
+def _unreachable(e: Evidence, most: float) -> Cause | None:
     found = [e.on_val.recall(k) for k in range(len(e.val.classes))]
     k = int(np.argmin(found))
-    if found[k] > 0.2 or e.on_val.auroc < max(0.65, e.chance):
+    if found[k] > most or e.on_val.auroc < max(0.65, e.chance):
         return None
     scores = e.on_val.probabilities[:, k]
     return Cause(
@@ -288,20 +309,33 @@ def threshold_unreachable(e: Evidence) -> Cause | None:
 
 
 def overfitting(e: Evidence) -> Cause | None:
-    gap = e.on_train.auroc - e.on_val.auroc
-    run = e.trainer.run
-    history = None if run is None else run.history
-    text = f"AUROC {e.on_train.auroc:.2f} on training, {e.on_val.auroc:.2f} on validation"
-    apart = False
-    if history is not None and "val_loss" in history:
-        last, lowest = history["val_loss"].iloc[-1], history["val_loss"].min()
-        final = history["train_loss"].iloc[-1]
+    """What was learned holds for the training images only.
+
+    Of the weights that were kept; or, in the later epochs, so much that the loss on validation rose again.
+    """
+    if validation_one_class(e):
+        return None
+    here, there = e.value(e.on_train), e.value(e.on_val)
+    text = (
+        f"AUROC {e.on_train.auroc:.2f} on training, {e.on_val.auroc:.2f} on validation; loss {here:.2f} and {there:.2f} (a "
+        f"constant answer's: {e.prior[1]:.2f})"
+    )
+    ranks, calls = (
+        e.on_train.auroc - e.on_val.auroc,
+        e.on_train.balanced_accuracy - e.on_val.balanced_accuracy,
+    )
+    kept = e.on_train.auroc > 0.9 and (ranks > 0.15 or (calls > 0.1 and _apart(e, here, there)))
+    later = False
+    if e.trainer.run is not None and "val_loss" in e.trainer.run.history:
+        history = e.trainer.run.history
+        late = history.tail(max(3, len(history) // 3))
+        train, val = late["train_loss"].median(), late["val_loss"].min()  # one epoch's validation loss may jump
         text += (
-            f"; after the last epoch the loss is {final:.2f} on training, {last:.2f} on validation "
-            f"(lowest {lowest:.2f} in epoch {history['val_loss'].idxmin()})"
+            f"; in the last {len(late)} epochs the loss is {train:.2f} (median) on training, {val:.2f} or more on validation; the "
+            f"weights are those of epoch {e.trainer.run.best_epoch}"
         )
-        apart = final < 0.4 * last and last - final > 0.3 * e.prior[1]  # not: both nearly 0
-    if validation_one_class(e) or not ((gap > 0.15 and e.on_train.auroc > 0.9) or apart):
+        later = _apart(e, train, val) and val - history["val_loss"].min() > 0.15 * e.prior[1]
+    if not (kept or later):
         return None
     return Cause(
         "overfitting",
@@ -309,6 +343,11 @@ def overfitting(e: Evidence) -> Cause | None:
         "trainer = mc.Trainer(model, augment='skin', epochs=5)  # or 'chest': the policy that fits the images\n"
         "model = mc.build_model('resnet18', train, weights='imagenet', train='head')  # fewer weights that learn",
     )
+
+
+def _apart(e: Evidence, train: float, val: float) -> bool:
+    """One loss is twice the other, and not because both are nearly 0."""
+    return train < 0.5 * val and val - train > 0.3 * e.prior[1]
 
 
 Rule = Callable[[Evidence], Cause | None]
@@ -328,5 +367,6 @@ RULES: list[Rule] = [
     imbalance,
     threshold_unreachable,
     overfitting,
+    threshold_missed,
     dead_now,
 ]
