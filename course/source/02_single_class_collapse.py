@@ -444,20 +444,13 @@ mc.plot.intervals(
 #
 # A learning rate that was too high is one way to lose the image. There are more, and the confusion matrix looks the same for
 # all of them. `mc.diagnose_training` takes a finished run, measures (what the loss sees, how far the weights moved, what other
-# learning rates do to one batch, what passes each layer ...), and names causes with evidence and a remedy. First a run that we
-# know:
-
-# %%
-mc.diagnose_training(fast, train, splits.val)
-
-# %% [markdown]
-# It took the small network apart as we did, and it does not know what we know. It can be wrong: how often it is, is measured in
-# `docs/BENCHMARKS_diagnosis.md`.
+# learning rates do to one batch, what passes each layer ...), and names causes with evidence and a remedy. It can be wrong: how
+# often it is, is measured in `docs/BENCHMARKS_diagnosis.md`.
 #
-# Now break a run yourself. So that the rarity of melanoma is not to blame, these images are half nevi and half melanomas.
+# Break a run yourself. So that the rarity of melanoma is not to blame, these images are half nevi and half melanomas.
 
 # %%
-half = mc.split(pair, test=500 / len(pair), val=0, prevalence=0.5, seed=1).test
+half = mc.split(pair, test=300 / len(pair), val=0, prevalence=0.5, seed=1).test
 even = mc.split(half, test=0, val=0.3, by="group", seed=1)
 faults = [
     "learning-rate-too-low",

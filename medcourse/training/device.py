@@ -57,7 +57,7 @@ def make_fabric(device: str, precision: Precision) -> Fabric:
 
 
 def keep_freed_memory() -> None:
-    """Let up to 512 MB that a training step has freed stay with the process (Linux with glibc; elsewhere nothing happens).
+    """Let up to 512 MB that a training step has freed stay with the process until the fit ends (Linux with glibc; elsewhere nothing happens).
 
     Otherwise glibc gives the top of the heap back after every step and takes it again in the next, and the system fills each
     page with zeros anew. Who has set MALLOC_TRIM_THRESHOLD_ or MALLOC_MMAP_THRESHOLD_ keeps that.
@@ -66,6 +66,12 @@ def keep_freed_memory() -> None:
     if sys.platform == "linux" and not own and hasattr(libc := ctypes.CDLL(None), "mallopt"):
         libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc itself would come to
         libc.mallopt(_M_TRIM_THRESHOLD, 512 * 2**20)
+
+
+def give_memory_back() -> None:
+    """Hand what is free to the system, after ``keep_freed_memory`` (glibc; elsewhere nothing happens)."""
+    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+        libc.malloc_trim(0)
 
 
 def _devices(kind: str, number: str) -> int | list[int]:

@@ -18,7 +18,7 @@ from medcourse.evaluation.predictions import Predictions
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import Batches, cut
 from medcourse.training.checkpoint import Checkpoint, Settings, describe, restore
-from medcourse.training.device import Precision, make_fabric
+from medcourse.training.device import Precision, give_memory_back, make_fabric
 from medcourse.training.memory import Portion, gradients
 from medcourse.training.preconditions import (
     Loss,
@@ -152,6 +152,8 @@ class Trainer:
         if progress.best_weights:
             self.model.load_state_dict(progress.best_weights)
         self.run = progress.result()
+        del adam, optimizer
+        give_memory_back()
         return self.run
 
     def _begin(
@@ -243,6 +245,7 @@ class Trainer:
         logits = self._answer(cohort)
         check_logits(logits, cohort)
         p = probabilities(logits, cohort.task)
+        give_memory_back()
         table = cohort.table.assign(**{f"p_{name}": p[:, k] for k, name in enumerate(cohort.classes)})
         return Predictions(table, cohort.classes, cohort.task)
 
