@@ -152,8 +152,6 @@ class Trainer:
         if progress.best_weights:
             self.model.load_state_dict(progress.best_weights)
         self.run = progress.result()
-        del adam, optimizer
-        give_memory_back()
         return self.run
 
     def _begin(
