@@ -142,8 +142,8 @@ def test_one_image_is_too_many():
 FAULTS = """
 import resource, sys
 import numpy as np
-from medcourse.training.device import keep_freed_memory
-if sys.argv[1] == "keep":
+from medcourse.training.device import give_memory_back, keep_freed_memory
+if sys.argv[1] != "leave":
     keep_freed_memory()
 def step():
     arrays = [np.ones(2**20) for _ in range(20)]  # 8 MB each
@@ -153,21 +153,27 @@ step(); step(); step()
 before = faults()
 step()
 print(faults() - before)
+if sys.argv[1] == "give back":
+    give_memory_back()
+    before = faults()
+    step()
+    print(faults() - before)
 """
 
 
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc is meant")
 def test_freed_memory_stays_for_the_next_step():
-    def new_pages(word: str, **more: str) -> int:
+    def new_pages(word: str, **more: str) -> list[int]:
         plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
         command = [sys.executable, "-c", FAULTS, word]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=plain | more)
-        return int(done.stdout)
+        return [int(line) for line in done.stdout.split()]
 
-    kept = new_pages("keep")
+    kept, taken_again = new_pages("give back")
     assert kept < 0.01 * 20 * 2**23 / 4096
-    assert new_pages("leave") > 5 * max(kept, 5)  # huge pages make it few hundred instead of tens of thousands
-    assert new_pages("keep", MALLOC_TRIM_THRESHOLD_="1000000") > 5 * max(kept, 5), "what the user has set stays"
+    assert taken_again > 5 * max(kept, 5)
+    assert new_pages("leave")[0] > 5 * max(kept, 5)  # huge pages make it few hundred instead of tens of thousands
+    assert new_pages("keep", MALLOC_TRIM_THRESHOLD_="1000000")[0] > 5 * max(kept, 5), "what the user has set stays"
 
 
 def test_a_model_goes_with_its_trainer():

@@ -57,9 +57,9 @@ def make_fabric(device: str, precision: Precision) -> Fabric:
 
 
 def keep_freed_memory() -> None:
-    """Let up to 512 MB that a training step has freed stay with the process until ``predict`` ends (Linux with glibc; elsewhere nothing happens).
+    """Let up to 512 MB that a training step has freed stay with the process until ``predict`` ends.
 
-    Otherwise glibc gives the top of the heap back after every step and takes it again in the next, and the system fills each
+    Linux with glibc; elsewhere nothing happens. Otherwise glibc gives the top of the heap back after every step and takes it again in the next, and the system fills each
     page with zeros anew. Who has set MALLOC_TRIM_THRESHOLD_ or MALLOC_MMAP_THRESHOLD_ keeps that.
     """
     own = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & set(os.environ)
