@@ -127,12 +127,12 @@ my_guess = 30  # change me, then run on
 # %% [markdown]
 # ## 3 The forum's case
 #
-# A ResNet18 from scratch (He et al. 2016), cross-entropy, Adam, 5 epochs, flips and turns as augmentation (a mole has no up
+# A ResNet18 from scratch (He et al. 2016), cross-entropy, Adam, 4 epochs, flips and turns as augmentation (a mole has no up
 # or down). The trainer keeps the epoch with the best validation AUROC and reports whenever an epoch calls all validation
 # images one class.
 
 # %%
-resnet = mc.Trainer(mc.build_model("resnet18", train), epochs=5, lr=1e-3, augment="skin", seed=0)
+resnet = mc.Trainer(mc.build_model("resnet18", train), epochs=4, lr=1e-3, augment="skin", seed=0)
 resnet_run = resnet.fit(train, splits.val)
 resnet_test = resnet.predict(splits.test)
 
@@ -487,7 +487,7 @@ even.table()
 # Choose a mistake, and guess before you run: will it call one class only? Will its scores rank?
 
 # %%
-my_fault = "learning-rate-too-high"  # change me: one of `faults`
+my_fault = "softmax-before-cross-entropy"  # change me: one of `faults`
 mine = broken_run(my_fault)
 mc.diagnose_training(mine, even.train, even.val)
 
