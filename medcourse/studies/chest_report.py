@@ -56,7 +56,7 @@ _RECALL = (
 
 def readme_table(runs: Runs) -> str:
     """The side-by-side table, and what it was measured on."""
-    one = runs.table["seed"].nunique() == 1
+    one = len(set(runs.table["seed"])) == 1
     caution = " With one seed no difference between arms can be told from chance." if one else ""
     return f"{markdown(side_by_side(runs))}\n\n{runs.header()}; {_alike(runs)}.{caution}"
 
