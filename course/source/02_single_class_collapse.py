@@ -528,13 +528,9 @@ for number, (name, planted_fault) in enumerate(zip(named, drawn), start=1):
 # %% tags=["nbval-check-output"]
 judged = {name: mc.evaluate(p, n_boot=200)["value"] for name, p in {"fast": fast_test, "slow": slow_test}.items()}
 share_of_nevi = n_nevus / (n_nevus + n_melanoma)
-at_chosen = {  # the share of melanomas missed at 0.5, and what the threshold changed
-    "ResNet": (1 - before.loc["sensitivity", "value"], changed),
-    "small network": (
-        1 - judged["slow"]["sensitivity"],
-        mc.compare(slow_test, slow_test, threshold=(0.5, slow_threshold), seed=0),
-    ),
-}
+at_half = [before.loc["sensitivity", "value"], judged["slow"]["sensitivity"]]
+changes = [changed, mc.compare(slow_test, slow_test, threshold=(0.5, slow_threshold), seed=0)]
+poor = [change for sensitivity, change in zip(at_half, changes) if sensitivity <= 0.8]  # the small network is always among them
 verdicts = {
     "both small networks reach the accuracy of no model at all": all(
         abs(j["accuracy"] - share_of_nevi) < 0.02 for j in judged.values()
@@ -542,10 +538,10 @@ verdicts = {
     "both find (nearly) no melanoma at 0.5": all(j["sensitivity"] <= 0.1 for j in judged.values()),
     "constant scores do not rank": abs(judged["fast"]["auroc"] - 0.5) < 0.02,
     "scores below 0.5 rank well": judged["slow"]["auroc"] > 0.7,
-    "a model that misses one melanoma in five at 0.5 finds more at the chosen threshold, beyond doubt": all(
-        change.loc["sensitivity", "low"] > 0 for missed, change in at_chosen.values() if missed >= 0.2
+    "where 0.5 misses a fifth of the melanomas, the chosen threshold finds more, beyond doubt": all(
+        change.loc["sensitivity", "low"] > 0 for change in poor
     ),
-    "at a price in specificity": all(change.loc["specificity", "high"] < 0 for _, change in at_chosen.values()),
+    "at a price in specificity": all(change.loc["specificity", "high"] < 0 for change in poor),
     "and leaves the AUROC alone": changed.loc["auroc", "difference"] == 0,
 }
 for verdict, holds in verdicts.items():

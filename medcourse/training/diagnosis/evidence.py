@@ -147,10 +147,8 @@ class Evidence:
         return self._both(use_batch_statistics(self.model()))
 
     @cached_property
-    def with_renewed_averages(self) -> tuple[Scores, Scores] | None:
+    def with_renewed_averages(self) -> tuple[Scores, Scores]:
         """The same when the stored averages are taken anew, from training images as an epoch draws them, by these weights."""
-        if not has_batch_norm(self.trainer.model):
-            return None
         rows = self.rng.permutation(self.drawn)[:_MOST]
         images = (self.train_data.read(part)[0] for part in cut(rows.tolist(), _BATCH))
         return self._both(renew_statistics(self.model(), images))
@@ -204,12 +202,22 @@ class Evidence:
         return self.on_val.chance(1 if self.trainer.run is None else len(self.trainer.run.history))
 
     @cached_property
-    def highest_loss(self) -> float:
-        """The highest training loss of an epoch, relative to a constant answer's (of even shares, if that is more)."""
+    def _epochs(self) -> NDArray[np.float64]:
+        """Training loss of every epoch, relative to a constant answer's (of even shares, if that is more)."""
         if self.trainer.run is None:
-            return 0.0
+            return np.zeros(1)
         constant = max(self.prior[1], float(np.log(len(self.train.classes))))
-        return float(self.trainer.run.history["train_loss"].max()) / constant
+        return self.trainer.run.history["train_loss"].to_numpy(dtype=np.float64) / constant
+
+    @property
+    def highest_loss(self) -> float:
+        """The highest of them."""
+        return float(self._epochs.max())
+
+    @property
+    def late_loss(self) -> float:
+        """The median of the last third of them."""
+        return float(np.median(self._epochs[-max(1, len(self._epochs) // 3) :]))
 
     @cached_property
     def failed(self) -> bool:

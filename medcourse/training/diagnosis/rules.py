@@ -134,21 +134,21 @@ def unshuffled_batches(e: Evidence) -> Cause | None:
 def learning_rate_too_high(e: Evidence) -> Cause | None:
     if not e.finite:
         return _too_high(e, "the model's output is not finite any more")
-    # at the usual rates, too, a long run moves the weights far
-    unstable = e.highest_loss > 1.2 or (e.movement > 5 and e.trainer.lr > 5e-3)
-    unlearned = e.failed and e.gain < 0.1 and e.probes.own.loss > 0.9 * e.probes.before.loss
-    if not (unstable or unlearned):
+    before, own = e.probes.before.loss, e.probes.own.loss
+    far = e.movement > 5 and e.trainer.lr > 5e-3  # at the usual rates, too, a long run moves the weights far
+    # a first epoch may cost more than a constant answer (a new ResNet's does) and the later ones make up for it
+    never_came_back = e.highest_loss > 1.2 and e.late_loss > 0.9 and own > 0.5 * before
+    unlearned = e.failed and e.gain < 0.1 and own > 0.9 * before
+    if not (far or never_came_back or unlearned):
         return None
     lower = [result.loss for rate, result in e.probes.others.items() if rate < e.probes.lr]
-    if not lower or min(lower) > _PROBE_GAIN * (
-        e.probes.before.loss if unstable else min(e.probes.own.loss, e.probes.before.loss)
-    ):
+    if not lower or min(lower) > _PROBE_GAIN * (before if far else min(own, before)):
         return None
     return _too_high(
         e,
-        f"the training loss of an epoch went up to {e.highest_loss:.1f} times that of a constant answer, the weights moved "
-        f"by {e.movement:.1f} times their size"
-        if unstable
+        f"the training loss of an epoch went up to {e.highest_loss:.1f} times that of a constant answer and was {e.late_loss:.1f} "
+        f"times that in the last epochs, the weights moved by {e.movement:.1f} times their size"
+        if far or never_came_back
         else f"the run took {e.gain:.0%} off the loss of a constant answer",
     )
 
@@ -186,9 +186,12 @@ def learning_rate_too_low(e: Evidence) -> Cause | None:
 
 
 def batch_norm_statistics(e: Evidence) -> Cause | None:
-    if e.with_renewed_averages is None:
+    if e.normalised_by_batch is None:
         return None
-    (train, val), stored = e.with_renewed_averages, e.value(e.on_train)
+    stored = e.value(e.on_train)
+    if stored - e.value(e.normalised_by_batch[0]) < 0.05 * e.prior[1]:
+        return None  # the batch's own statistics are no better: new averages would not be
+    train, val = e.with_renewed_averages
     renewed = e.value(train)
     calls = min(
         train.balanced_accuracy - e.on_train.balanced_accuracy, val.balanced_accuracy - e.on_val.balanced_accuracy
