@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from planted_faults import Settings, Setup, plant
+from planted_faults import Settings, Setup, plant, task
 from scipy.stats import binomtest
 from torch import nn
 from torch.nn import functional as F
@@ -71,7 +71,6 @@ CELLS = Settings(
         "overfitting": (60,), "shortcut": (0,), "input-not-normalised": (255,),
     },
 )  # fmt: skip
-DEVELOPMENT = [SKIN, CHEST, CELLS]
 ADULTS = Settings(
     "adult-pneumonia", "nih-chest-xray-1000", {"Pneumonia": "Pneumonia"}, "Pneumonia", 40, 300, 130, 0.5, 8e-4, 12, 20, (3,),
     ("cnn", "batch-norm"),
@@ -101,7 +100,52 @@ CELLS_RESNET = Settings(
         "batch-norm-statistics", "dead-relus", "overfitting-last-epoch", "shortcut", "healthy", "healthy-weights",
     ),
 )  # fmt: skip
-HELD_OUT = [ADULTS, KERATOSES, CELLS_RESNET]
+DEVELOPMENT = [SKIN, CHEST, CELLS, ADULTS, KERATOSES, CELLS_RESNET]  # the last three judged the second rules
+PATHOGENS = Settings(
+    "bacteria-virus", "chest-xray-pneumonia", None, "virus", 44, 600, 200, 0.45, 7e-4, 10, 28, (6,), ("cnn", "batch-norm"),
+    {
+        "imbalance": (0.07,), "learning-rate-too-high": (0.35,), "learning-rate-too-low": (8e-7,),
+        "threshold-unreachable": (18,), "batch-norm-statistics": (0.0003,), "dead-relus": (-70,),
+        "capacity-too-small": (0,), "overfitting": (34,), "shortcut": (1,), "input-not-normalised": (180,),
+    },
+    column="pathogen", repeats=5,
+)  # fmt: skip
+NEVI_KERATOSES = Settings(
+    "nevus-keratosis", "ham10000", {"nv": "nevus", "bkl": "keratosis"}, "keratosis", 44, 520, 200, 0.5, 1.2e-3, 9, 36, (7,),
+    ("batch-norm", "cnn"),
+    {
+        "imbalance": (0.08,), "learning-rate-too-high": (0.18,), "learning-rate-too-low": (4e-7,),
+        "threshold-unreachable": (35,), "batch-norm-statistics": (0.0,), "dead-relus": (-35,), "capacity-too-small": (1,),
+        "overfitting": (46,), "shortcut": (0,), "input-not-normalised": (0.015,),
+    },
+    repeats=5,
+)  # fmt: skip
+VIEWS = Settings(
+    "view", "nih-chest-xray-1000", None, "AP", 36, 320, 140, 0.5, 1e-3, 8, 24, (8,), ("cnn", "batch-norm"),
+    {
+        "imbalance": (0.06,), "learning-rate-too-high": (0.28,), "learning-rate-too-low": (6e-7,),
+        "threshold-unreachable": (28,), "batch-norm-statistics": (0.0004,), "dead-relus": (-45,),
+        "capacity-too-small": (1,), "overfitting": (32,), "shortcut": (0,), "input-not-normalised": (60,),
+    },
+    column="view", repeats=5,
+)  # fmt: skip
+MORE_CELLS_RESNET = Settings(
+    "more-cells-resnet18", "malaria-cells", None, "Parasitized", 36, 900, 200, 0.5, 4e-4, 5, 24, (9,), ("resnet18",),
+    {
+        "imbalance": (0.08,), "learning-rate-too-high": (0.3,), "learning-rate-too-low": (3e-7,),
+        "batch-norm-statistics": (0.0,), "dead-relus": (-50,), "overfitting": (40,), "shortcut": (0,),
+    },
+    only=CELLS_RESNET.only, repeats=5,
+)  # fmt: skip
+FILMS_RESNET = Settings(
+    "films-resnet18", "chest-xray-pneumonia", None, "PNEUMONIA", 40, 800, 200, 0.5, 8e-4, 5, 32, (10,), ("resnet18",),
+    {
+        "imbalance": (0.06,), "learning-rate-too-high": (0.22,), "learning-rate-too-low": (5e-7,),
+        "batch-norm-statistics": (0.0002,), "dead-relus": (-80,), "overfitting": (38,), "shortcut": (1,),
+    },
+    only=CELLS_RESNET.only, repeats=4,
+)  # fmt: skip
+HELD_OUT = [PATHOGENS, NEVI_KERATOSES, VIEWS, MORE_CELLS_RESNET, FILMS_RESNET]
 
 # ---------------------------------------------------------------------- runs
 
@@ -183,9 +227,8 @@ def plan(settings: Settings) -> list[tuple[str, int, str, int]]:
                 ):
                     continue
                 variants = max(len(settings.strengths.get(fault, (0,))) for fault in planted.split("+"))
-                seeds = [
-                    seed + more for seed in settings.seeds for more in ((0, 100, 200) if kinds is HEALTHY else (0,))
-                ]
+                repeats = settings.repeats if kinds is HEALTHY else 1
+                seeds = [seed + 100 * more for seed in settings.seeds for more in range(repeats)]
                 runs += [(planted, variant, model, seed) for variant in range(variants) for seed in seeds]
     return runs
 
@@ -199,9 +242,7 @@ def measure(settings: Settings, planted: list[str]) -> None:
     missing = [one for one in plan(settings) if one[0] in planted and (settings.name, *one) not in done]
     if not missing:
         return
-    cohort = mc.load(settings.cohort, size=settings.size, phantom=False, progress=False)
-    if settings.relabel:
-        cohort = cohort.relabel(settings.relabel, positive=settings.positive)
+    cohort = task(settings)
     RESULTS.parent.mkdir(exist_ok=True)
     for one in missing:
         row = run(cohort, settings, *one)

@@ -19,8 +19,8 @@ from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one task; ``strengths`` says how strong each fault is planted, one value per variant;
-    ``only``: what is planted, if not everything."""
+    """Of one task; ``strengths`` says how strong each fault is planted, one value per variant; ``only``: what is planted,
+    if not everything; ``column``: of the table, to take the labels from; ``repeats``: seeds without a fault."""
 
     name: str
     cohort: str
@@ -37,6 +37,8 @@ class Settings:
     models: tuple[str, ...]
     strengths: dict[str, tuple[float, ...]]
     only: tuple[str, ...] = ()
+    column: str = "label"
+    repeats: int = 3
 
 
 class BatchNorm(nn.Module):
@@ -93,6 +95,18 @@ class Setup:
         for change in self.changes:
             model = change(model) or model
         return model
+
+
+def task(settings: Settings) -> Cohort:
+    """The task's images and labels."""
+    cohort = mc.load(settings.cohort, size=settings.size, phantom=False, progress=False)
+    if settings.column != "label":
+        named = cohort.table[settings.column].ne("")
+        part = cohort.subset(cohort.table.index[named])
+        table = part.table.assign(label=part.table[settings.column])
+        classes = sorted(table["label"].unique(), key=lambda name: name == settings.positive)
+        return Cohort(part.read(range(len(part))), table, classes, name=cohort.name)
+    return cohort.relabel(settings.relabel, positive=settings.positive) if settings.relabel else cohort
 
 
 def relabelled(cohort: Cohort, labels: np.ndarray) -> Cohort:
