@@ -40,6 +40,7 @@ ARMS = {
     "threshold by cost": "same training, threshold chosen on validation: a missed melanoma costs ten false alarms",
     "hard examples": "trained again, the training images that 'as asked' got wrong twice per epoch",
     "class weights": "weights in the cross-entropy, as torch divides them: by their sum in the batch",
+    "costs in the loss": "the expected cost as the loss: a missed melanoma costs ten false alarms",
     "oversampling": "nevi and melanomas drawn equally often",
 }
 METRICS = ("sensitivity", "specificity", "npv", "accuracy", "f1", "auroc")
@@ -71,6 +72,8 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
     how: dict[str, Any] = {"batch_size": BATCH, "augment": "skin", "device": device, "seed": seed, "progress": False}
     if arm == "class weights":
         how["loss"] = torch.nn.CrossEntropyLoss(weight=mc.class_weights(data.train.targets))
+    if arm == "costs in the loss":
+        how["loss"] = mc.CostSensitiveLoss([[0.0, COSTS[1]], [COSTS[0], 0.0]])
     if arm == "oversampling":
         how["sampler"] = mc.BalancedSampler(data.train.targets, seed=seed)
     weights = weights_at_hand("resnet50", data.train)
@@ -79,7 +82,7 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
     trainer, passes = _unfrozen(head, weights, data, epochs, how)
     last = passes[-1]
     judged = partial(_judged, imagenet=weights is not None)
-    if arm in ("class weights", "oversampling"):
+    if arm in ("class weights", "costs in the loss", "oversampling"):
         return {arm: judged(last)}
     by_f1 = max(passes, key=lambda one: (mc.evaluate(one.val, n_boot=40).loc["f1", "value"], one.epoch))
     wrong = np.flatnonzero(trainer.predict(data.train).called(0.5) != data.train.targets)

@@ -170,7 +170,7 @@ def _too_high(e: Evidence, found: str) -> Cause:
 def learning_rate_too_low(e: Evidence) -> Cause | None:
     if not e.finite or not e.failed or e.gain >= 0.1 or e.movement > 0.05:
         return None
-    if e.probes.own.loss < 0.9 * e.probes.before.loss:  # it can learn: what it was given has no signal
+    if e.probes.own.loss < 0.7 * e.probes.before.loss:  # it can learn: what it was given has no signal
         return None
     higher = {rate: result.loss for rate, result in e.probes.others.items() if rate > e.probes.lr}
     if not higher or min(higher.values()) > _PROBE_GAIN * e.probes.own.loss:
