@@ -92,6 +92,18 @@ def test_a_healthy_run_is_not_accused(sets):
     assert "no cause of failure found" in repr(found)
 
 
+def test_a_costly_first_epoch_is_forgiven(sets):
+    train, val = sets
+    model = build(train)
+    with torch.no_grad():
+        model.network.fc.weight.mul_(100)
+    trainer = fitted(train, val, model, epochs=8)
+    evidence = Evidence(trainer, train, val)
+    assert evidence.highest_loss > 1.2
+    assert evidence.late_loss < 0.5
+    assert diagnose_training(trainer, train, val).causes == []
+
+
 def test_three_classes():
     train, val = (lesions(180, seed=s, classes=("none", "rows", "columns")) for s in (1, 2))
     assert first(fitted(train, val, epochs=6), train, val) == "none"
