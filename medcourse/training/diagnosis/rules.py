@@ -161,7 +161,7 @@ def _too_high(e: Evidence, found: str) -> Cause:
     )
     return Cause(
         "learning-rate-too-high",
-        f"{found}; from the same start, {e.probes.steps} steps on one batch of {BATCH} training images bring its loss from "
+        f"{found}; from the same start, up to {e.probes.steps} steps on one batch of {BATCH} training images bring its loss from "
         f"{e.probes.before.loss:.2f} to {e.probes.own.loss:.3g} at lr={e.probes.lr:g}, to {loss:.3g} at lr={rate:g}.",
         f"trainer = mc.Trainer(model, lr={rate:g})  # with a model built anew: this one's weights are spoiled",
     )
@@ -179,7 +179,7 @@ def learning_rate_too_low(e: Evidence) -> Cause | None:
     return Cause(
         "learning-rate-too-low",
         f"the whole run moved the weights by {e.movement:.2%} of their size and took {e.gain:.0%} off the loss of a "
-        f"constant answer; from the same start, {e.probes.steps} steps on one batch of {BATCH} training images bring its loss "
+        f"constant answer; from the same start, up to {e.probes.steps} steps on one batch of {BATCH} training images bring its loss "
         f"from {e.probes.before.loss:.2f} to {e.probes.own.loss:.2f} at lr={e.probes.lr:g}, to {higher[rate]:.2f} at lr={rate:g}.",
         f"trainer = mc.Trainer(model, lr={rate:g})",
     )
