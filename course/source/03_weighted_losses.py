@@ -16,7 +16,7 @@
 #     pitfall: the weighted loss finds far more melanomas; so would another threshold
 #     goals:
 #       - compute class weights by hand, and the threshold that does the same
-#       - tell what a weight changes (scores) from what it does not (the ranking)
+#       - tell what a weight changes (scores) from what it leaves alone in a well-trained network (the ranking)
 #       - undo a weight before anybody reads a score as a risk
 #       - say what a weighted mean does in small batches, and what focal loss does to easy cases
 #     minutes: 45
@@ -35,11 +35,11 @@
 # **After this lesson you can**
 #
 # - compute class weights by hand, and the threshold that does the same,
-# - tell what a weight changes (scores) from what it does not (the ranking),
+# - tell what a weight changes (scores) from what it leaves alone in a well-trained network (the ranking),
 # - undo a weight before anybody reads a score as a risk,
 # - say what a weighted mean does in small batches, and what focal loss does to easy cases.
 #
-# You need: lesson 02 (thresholds, and why 0.5 is no law). On two CPU cores the trainings take about two minutes in all.
+# You need: lesson 02 (thresholds, and why 0.5 is no law). On two CPU cores the trainings take about three minutes in all.
 
 # %% [markdown]
 # ## 1 The images, and their weights
@@ -58,8 +58,9 @@ train = splits.train
 splits.table()
 
 # %% [markdown]
-# *Balanced* weights let both classes weigh the same in total: the weight of a class is N / (K n), with N images in all,
-# K classes and n images of this class (King and Zeng 2001). Only the **ratio** of the weights matters below.
+# *Balanced* weights let both classes weigh the same in total: the weight of a class is N / (K n), with N images in all, K
+# classes and n images of this class (scikit-learn's 'balanced', inspired by King and Zeng 2001). Only the **ratio** of the
+# weights matters below.
 #
 # **Exercise 1.** Compute both weights, and their ratio (melanoma to nevus), from the counts of the training set.
 
@@ -124,8 +125,8 @@ gain.loc[["sensitivity", "specificity", "auroc"], ["before", "after", "differenc
 # %% [markdown]
 # The sensitivity at 0.5 jumps, its interval leaves no doubt, and the specificity pays. The AUROC asks how well
 # melanomas and nevi are *ranked*, whatever the threshold: look at its difference and interval before you believe that
-# the weights taught the network to see. (The intervals say what other patients would have changed, not what another
-# seed would have: this is one training run of each.)
+# the weights taught the network to see, or spoiled it. (The intervals say what other lesions would have changed, not what
+# another seed would have: this is one training run of each.)
 #
 # ## 4 The cause: weights move the scores
 #
@@ -133,7 +134,7 @@ gain.loc[["sensitivity", "specificity", "auroc"], ["before", "after", "differenc
 # score of all of them is *r*: the score is a risk. Weights of ratio *w* count each melanoma *w* times, so the odds of
 # the best score are *w* times the odds of *r*. In logits (the logarithm of the odds), the weights **add log w**, the
 # same for every image. That keeps the ranking. The weighted score reaches 0.5 when the plain score reaches a lower
-# threshold.
+# threshold (Elkan 2001).
 #
 # The widget shows it (in JupyterLab, move the sliders).
 
@@ -194,9 +195,10 @@ for metric in ["sensitivity", "specificity", "balanced accuracy", "auroc"]:
     print(f"{metric:17s} " + " ".join(f"{told(change.loc[metric]):>21s}" for change in (gain, moved, rest)))
 
 # %% [markdown]
-# The threshold cost no training, and it does what the weights did, or most of it; the last column is what is left. For
-# a network that has learned all there is to learn, nothing is left: weights that add log *w* and a threshold that takes
-# it away call the same images. Ours has not, so the two runs also differ in what they learned.
+# The threshold cost no training, and it does most of what the weights did. The last column is what is left: we cannot tell
+# it from nothing, and by its interval cannot exclude several points either. For a network that has learned all there is to
+# learn, nothing is left: weights that add log *w* and a threshold that takes it away call the same images. Ours has not, so
+# the two runs also differ in what they learned.
 
 # %%
 mc.plot.intervals(
@@ -206,7 +208,8 @@ mc.plot.intervals(
 
 # %% [markdown]
 # **Figure 2.** The network without weights at two thresholds, and the one with weights: the step from the first marker
-# to the other two is the large one, and the AUROC takes no part in it.
+# to the other two is the large one. In the AUROC the difference cannot be told from none here; on validation, in the reports
+# above, the weighted run ranked worse.
 
 # %% [markdown]
 # ## 5 Where they part: a score is no longer a risk
@@ -260,11 +263,11 @@ table["share of melanomas"] = plain.targets.mean()
 table[["mean score", "share of melanomas", "brier", "auroc"]].round(3)
 
 # %% [markdown]
-# The mean of the weighted scores lies far above the share of melanomas. Taking the weights out again brings it back
-# towards it and leaves the AUROC alone. (*brier* is the mean squared error of the scores as risks; lower is better.) A
-# *temperature*, the usual repair of scores, multiplies the logits: it keeps 0.5 at 0.5, so it cannot undo a shift. What
-# theory leaves over is best fitted on validation data: one number, added to the logits until the mean score is the
-# share.
+# The mean of the weighted scores lies far above the share of melanomas. Taking the weights out again brings it back, here
+# to somewhat less than the share, and leaves the AUROC alone. (*brier* is the mean squared error of the scores as risks;
+# lower is better.) A *temperature*, the usual repair of scores, multiplies the logits: it keeps 0.5 at 0.5, so it cannot
+# undo a shift. What theory leaves over is best fitted on validation data: one number, added to the logits until the mean
+# score is the share.
 
 # %%
 import matplotlib.pyplot as plt
@@ -281,7 +284,7 @@ axis.legend(fontsize=8);
 
 # %% [markdown]
 # **Figure 3.** Fifths of the test images by score: the weighted scores lie to the right of the line, they promise more
-# melanomas than there are; undone, they come back towards it.
+# melanomas than there are; undone, they come back, and go past it: the highest fifth now promises too little.
 
 # %% [markdown]
 # ## 6 Where they part: small batches
@@ -289,8 +292,8 @@ axis.legend(fontsize=8);
 # `CrossEntropyLoss(weight=w)` does not divide by the number of images. It divides by **the sum of the weights in the
 # batch**.
 #
-# **Exercise 4.** Weights 9 (melanoma) and 1 (nevus), batches of 4. What share of the batch's loss does one image get:
-# the melanoma in a batch of one melanoma and three nevi; a nevus in that batch; a nevus in a batch of four nevi?
+# **Exercise 4.** Weights 9 (melanoma) and 1 (nevus), batches of 4. By what factor does one image's own loss enter the loss of
+# the batch: the melanoma's in a batch of one melanoma and three nevi; a nevus's in that batch; a nevus's in a batch of four nevi?
 
 # %% exercise="batch"
 ### BEGIN SOLUTION
@@ -321,9 +324,10 @@ mc.checks.number("nevus_beside_it", nevus_beside_it, share_of_loss([0, 0, 0, 1])
 mc.checks.number("nevus_among_nevi", nevus_among_nevi, share_of_loss([0, 0, 0, 0]), within=0.001, hint=hint)
 
 # %% [markdown]
-# Most batches of 4 hold no melanoma, and there the nevi count in full. Over all batches that can be drawn, what ratio
-# is left? It can be computed exactly. And we test it on a model that sees no image at all, two constant logits trained
-# on the real labels: its odds, divided by the odds of the labels, are the ratio that the loss really applied.
+# Most batches of 4 hold no melanoma, and there the nevi count as if there were no weights. Over all batches that can be
+# drawn, what ratio is left? It can be computed (as if every image were drawn anew). And we test it on a model that sees no
+# image at all, two constant logits trained on the real labels: its odds, divided by the odds of the labels, are the ratio
+# that the loss really applied.
 
 # %%
 from math import comb
@@ -365,18 +369,19 @@ batches = pd.DataFrame({
 batches.round(1)
 
 # %% [markdown]
-# In batches of 4 you ask for one ratio and get about a third of it; even batches of 32 lose some. (So in section 5,
-# undoing the whole ratio takes a little too much away.) The threshold has no batches, and knows nothing of this.
+# In batches of 4 you ask for one ratio and get about a third of it; even batches of 32 lose some. (That is one part of why,
+# in section 5, undoing the whole ratio takes too much away; the rest is what this network has not learned.) The threshold has
+# no batches, and knows nothing of this.
 #
 # The last column divides by the number of images instead: `mc.FocalLoss(gamma=0, alpha=weights)` is cross-entropy with
-# weights and a plain mean, and its ratio does not depend on the batch. For the same reason the schemes "balanced" and
-# "inverse", which differ by a factor only, are one and the same in `CrossEntropyLoss`.
+# weights and a plain mean, and its ratio does not depend on the batch. And because `CrossEntropyLoss` divides by the weights,
+# a common factor cancels in it: `mc.class_weights(targets, scheme="inverse")`, which is N / n, gives the same loss as N / (2 n).
 #
 # ### One weight pair per finding
 #
-# A film can show several findings, and each gets its own pair: w_p = negatives / total for films that show it, w_n =
-# positives / total for the others (Rajpurkar et al. 2017). Films that were not assessed for a finding (NaN) have no
-# part in it.
+# A film can show several findings. CheXNet weighted its loss for pneumonia by a pair: w_p = negatives / total for films
+# that show it, w_n = positives / total for the others (Rajpurkar et al. 2017). We give every finding its own pair. Films
+# that were not assessed for a finding (NaN) have no part in it.
 #
 # **Exercise 5.** Compute the pair for this finding. Use the films that were assessed.
 
@@ -437,13 +442,13 @@ asked = ["sensitivity", "specificity", "auroc", "brier"]
 focal_change.loc[asked, ["before", "after", "difference", "low", "high"]].round(3)
 
 # %%
-figure, axes = plt.subplots(1, 3, figsize=(11, 2.6), layout="constrained")
+figure, axes = plt.subplots(1, 3, figsize=(11, 2.6), sharey=True, layout="constrained")
 for axis, (name, pred) in zip(axes, {"plain": plain, "weighted": weighted, "focal, gamma 2": focal}.items()):
     mc.plot.scores(pred, threshold=0.5, ax=axis)
     axis.set_title(name)
 
 # %% [markdown]
-# **Figure 4.** Scores of the test images, by true class: weights push all of them to the right; focal loss pulls them
+# **Figure 4.** Scores of the test images, by true class: weights push the scores to the right; focal loss pulls them
 # together towards the middle; how far the two classes overlap hardly changes.
 #
 # On these images focal loss is no repair of the imbalance. Its scores need a threshold of their own, chosen on
@@ -459,8 +464,10 @@ fair = pd.DataFrame(rows).T[["threshold", "sensitivity", "specificity", "balance
 fair.round(3)
 
 # %% [markdown]
-# Three thresholds far apart, and balanced accuracies far closer together than at 0.5. Compare losses this way: each at
-# a threshold chosen for it. At 0.5 you compare where three losses put their scores.
+# Three thresholds far apart, and balanced accuracies far closer together than at 0.5. Sensitivity and specificity still
+# differ, because the rule, on 34 validation images of 20 melanomas, lands on different points of nearly the same curve. So
+# compare losses by AUROC, or each at a threshold chosen for it, and then both numbers, not one. At 0.5 you compare where three
+# losses put their scores.
 #
 # ## 8 Verdicts
 #
@@ -473,8 +480,8 @@ melanomas = plain.targets.mean()
 verdicts = {
     "weights raise the sensitivity at 0.5 beyond doubt": gain.loc["sensitivity", "low"] > 0,
     "so does the matched threshold, without training": moved.loc["sensitivity", "low"] > 0,
-    "there the plain network finds as many melanomas, or hardly fewer": rest.loc["sensitivity", "difference"] < 0.15,
-    "and its balanced accuracy is not far off": abs(rest.loc["balanced accuracy", "difference"]) < 0.15,
+    "there the plain network finds at most 15 points fewer melanomas": rest.loc["sensitivity", "difference"] < 0.15,
+    "and its balanced accuracy is within 15 points": abs(rest.loc["balanced accuracy", "difference"]) < 0.15,
     "the AUROC moves less than half as far as the sensitivity": (
         abs(gain.loc["auroc", "difference"]) < 0.5 * gain.loc["sensitivity", "difference"]
     ),
@@ -499,35 +506,35 @@ for verdict, holds in verdicts.items():
 # Set each answer to "a", "b" or "c".
 #
 # **1.** With class weights the sensitivity at 0.5 rose from 0.40 to 0.80, the AUROC stayed. What did the weights do?
-# (a) the network sees melanomas better; (b) what a lower threshold does; (c) they repaired the scores.
+# (a) what a lower threshold does; (b) they taught the network to see melanomas better; (c) they repaired the scores.
 #
 # **2.** A weighted model says 0.5 for a lesion; the weights were 19 to 1. What is the risk, if the model is good? (a)
 # 0.50; (b) 0.19; (c) 0.05.
 #
 # **3.** You train with `CrossEntropyLoss(weight=[1, 9])` in batches of 2 because memory is short. What do you expect?
-# (a) the weights act far less than 9 to 1; (b) 9 to 1, as asked; (c) more than 9 to 1.
+# (a) 9 to 1, as asked; (b) the weights act far less than 9 to 1; (c) more than 9 to 1.
 #
-# **4.** Weighted scores are too high by one step in the logits. What repairs them? (a) a temperature; (b) an intercept,
-# known from the weights or fitted on validation data; (c) more epochs.
+# **4.** Weighted scores are too high by the same amount in every logit. What repairs them? (a) a temperature; (b) an
+# intercept, known from the weights or fitted on validation data; (c) more epochs.
 
 # %% exercise="quiz"
 ### BEGIN SOLUTION
-quiz_1 = "b"
+quiz_1 = "a"
 quiz_2 = "c"
-quiz_3 = "a"
+quiz_3 = "b"
 quiz_4 = "b"
 ### END SOLUTION
 ### BEGIN WRONG ANSWER
-quiz_1 = "a"
+quiz_1 = "b"
 quiz_2 = "a"
-quiz_3 = "b"
+quiz_3 = "a"
 quiz_4 = "a"
 ### END WRONG ANSWER
 
 # %% check="quiz" points=4
-mc.checks.quiz("quiz_1", quiz_1, "49223525391d", {
-    "a": "Then the AUROC would have risen: melanomas would stand further above the nevi.",
-    "b": "The ranking stayed, the scores moved past 0.5; a threshold moves past the scores.",
+mc.checks.quiz("quiz_1", quiz_1, "1f199fc8cc1c", {
+    "a": "The ranking stayed, the scores moved past 0.5; a threshold moves past the scores.",
+    "b": "Then the AUROC would have risen: melanomas would stand further above the nevi.",
     "c": "As risks they got worse: their mean is now above the share of melanomas.",
 })
 mc.checks.quiz("quiz_2", quiz_2, "be55be03f11b", {
@@ -535,23 +542,23 @@ mc.checks.quiz("quiz_2", quiz_2, "be55be03f11b", {
     "b": "The weight is no percentage.",
     "c": "Odds of 1 divided by 19 are a probability of 1 in 20.",
 })
-mc.checks.quiz("quiz_3", quiz_3, "f65668ae179c", {
-    "a": "In a batch of two nevi, or of two melanomas, equal weights cancel; only mixed pairs feel the ratio.",
-    "b": "The loss divides by the weights of the batch, so the ratio depends on what else is in it.",
+mc.checks.quiz("quiz_3", quiz_3, "6983cd6bb4e3", {
+    "a": "The loss divides by the weights of the batch, so the ratio depends on what else is in it.",
+    "b": "In a batch of two nevi, or of two melanomas, equal weights cancel; only mixed pairs feel the ratio.",
     "c": "Dividing by the weights of the batch takes from the melanoma, it adds nothing.",
 })
 mc.checks.quiz("quiz_4", quiz_4, "faf4007bd3d2", {
     "a": "It multiplies the logits and leaves 0.5 where it is; the scores are shifted.",
-    "b": "Weights add a constant to every logit; take it away again.",
+    "b": "In a network that has learned all there is, weights add a constant to every logit; take it away again.",
     "c": "The shift is what the loss asks for; more epochs reach it more closely.",
 })
 
 # %% [markdown]
 # ## Summary
 #
-# - Weights of ratio *w* add log *w* to every logit. On plain scores of a well-trained network the threshold
-#   1 / (1 + *w*) calls the same images, and costs no training.
-# - Compare losses by AUROC, and by sensitivity and specificity each at its own threshold, never all at 0.5.
+# - In a network that has learned all there is, weights of ratio *w* add log *w* to every logit (if the loss divides by the
+#   number of images). The threshold 1 / (1 + *w*) on plain scores calls the same images, and costs no training.
+# - Compare losses by AUROC, and by sensitivity and specificity together, each at its own threshold, never all at 0.5.
 # - Weighted scores are no risks. Take log *w* away, or fit an intercept on validation data; a temperature does not do
 #   it.
 # - `CrossEntropyLoss(weight=w)` divides by the weights of each batch: in small batches the ratio melts away.
@@ -569,4 +576,4 @@ mc.checks.quiz("quiz_4", quiz_4, "faf4007bd3d2", {
 # - Rajpurkar P, Irvin J, Zhu K, et al. CheXNet: radiologist-level pneumonia detection on chest X-rays with deep
 #   learning. arXiv:1711.05225, 2017.
 # - Charoenphakdee N, Vongkulbhisal J, Chairatanakul N, Sugiyama M. On focal loss for class-posterior probability
-#   estimation. CVPR 2021.
+#   estimation: a theoretical perspective. CVPR 2021.
