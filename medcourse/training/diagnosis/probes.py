@@ -84,8 +84,8 @@ class Probes:
                 module.eval()
         with torch.no_grad():
             logits = model(self._images).float()
-        loss = float(F.cross_entropy(logits, self._targets))
+        left = float(F.cross_entropy(logits, self._targets))
         return Result(
-            loss if torch.isfinite(logits).all() else float("inf"),
+            left if torch.isfinite(logits).all() else float("inf"),
             float((logits.argmax(1) == self._targets).float().mean()),
         )
