@@ -423,7 +423,7 @@ def told(value, row, sign=""):
     return f"{value:{sign}.2f} [{row['low']:{sign}.2f}, {row['high']:{sign}.2f}]"
 
 
-print(f"ResNet18, {len(resnet_test)} test images, {n_melanoma} of {lesions} melanomas; 95 % intervals by lesion")
+print(f"ResNet18, {len(resnet_test)} test images, {n_melanoma} show one of {lesions} melanomas; 95 % intervals by lesion")
 print(f"{'':17s} {'at 0.5':>18s} {f'at {cost_threshold:.3f}':>18s} {'change':>21s}")
 for metric in ["sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced accuracy", "auroc"]:
     b, a, c = before.loc[metric], after.loc[metric], changed.loc[metric]
@@ -549,9 +549,15 @@ for number, (name, planted_fault) in enumerate(zip(named, drawn), start=1):
 # %% tags=["nbval-check-output"]
 judged = {name: mc.evaluate(p, n_boot=200)["value"] for name, p in {"fast": fast_test, "slow": slow_test}.items()}
 share_of_nevi = n_nevus / (n_nevus + n_melanoma)
-at_half = [before.loc["sensitivity", "value"], judged["slow"]["sensitivity"]]
-changes = [changed, mc.compare(slow_test, slow_test, threshold=(0.5, slow_threshold), seed=0)]
-poor = [change for sensitivity, change in zip(at_half, changes) if sensitivity <= 0.8]  # the small network is always among them
+chosen_for = {  # the sensitivity at 0.5, the chosen threshold, what it changed
+    "ResNet": (before.loc["sensitivity", "value"], cost_threshold, changed),
+    "small network": (
+        judged["slow"]["sensitivity"],
+        slow_threshold,
+        mc.compare(slow_test, slow_test, threshold=(0.5, slow_threshold), seed=0),
+    ),
+}
+poor = [change for found, threshold, change in chosen_for.values() if found <= 0.8 and threshold < 0.5]
 verdicts = {
     "both small networks reach the accuracy that one gets without any model": all(
         abs(j["accuracy"] - share_of_nevi) < 0.02 for j in judged.values()
@@ -559,9 +565,8 @@ verdicts = {
     "both find (nearly) no melanoma at 0.5": all(j["sensitivity"] <= 0.1 for j in judged.values()),
     "constant scores do not rank": abs(judged["fast"]["auroc"] - 0.5) < 0.02,
     "scores below 0.5 rank well": judged["slow"]["auroc"] > 0.7,
-    "where 0.5 misses a fifth of the melanomas, the chosen threshold finds more, beyond doubt": all(
-        change.loc["sensitivity", "low"] > 0 for change in poor
-    ),
+    "where 0.5 misses a fifth of the melanomas, a chosen, lower threshold finds more, beyond doubt": len(poor) > 0
+    and all(change.loc["sensitivity", "low"] > 0 for change in poor),
     "at a price in specificity": all(change.loc["specificity", "high"] < 0 for change in poor),
     "and leaves the AUROC alone": changed.loc["auroc", "difference"] == 0,
 }
