@@ -70,19 +70,19 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
     """Train one arm and judge it on the test images; "as asked" brings along the arms that go on from its training."""
     data = sets(size, seed)
     how: dict[str, Any] = {"batch_size": BATCH, "augment": "skin", "device": device, "seed": seed, "progress": False}
-    if arm == "class weights":
-        how["loss"] = torch.nn.CrossEntropyLoss(weight=mc.class_weights(data.train.targets))
-    if arm == "costs in the loss":
-        how["loss"] = mc.CostSensitiveLoss([[0.0, COSTS[1]], [COSTS[0], 0.0]])
-    if arm == "oversampling":
-        how["sampler"] = mc.BalancedSampler(data.train.targets, seed=seed)
+    trained_otherwise: dict[str, dict[str, Any]] = {
+        "class weights": {"loss": torch.nn.CrossEntropyLoss(weight=mc.class_weights(data.train.targets))},
+        "costs in the loss": {"loss": mc.CostSensitiveLoss([[0.0, COSTS[1]], [COSTS[0], 0.0]])},
+        "oversampling": {"sampler": mc.BalancedSampler(data.train.targets, seed=seed)},
+    }
+    how |= trained_otherwise.get(arm, {})
     weights = weights_at_hand("resnet50", data.train)
     head = mc.build_model("resnet50", data.train, weights=weights, train="head", seed=seed)
     mc.Trainer(head, epochs=1, lr=HEAD_RATE, **how).fit(data.train)
     trainer, passes = _unfrozen(head, weights, data, epochs, how)
     last = passes[-1]
     judged = partial(_judged, imagenet=weights is not None)
-    if arm in ("class weights", "costs in the loss", "oversampling"):
+    if arm in trained_otherwise:
         return {arm: judged(last)}
     by_f1 = max(passes, key=lambda one: (mc.evaluate(one.val, n_boot=40).loc["f1", "value"], one.epoch))
     wrong = np.flatnonzero(trainer.predict(data.train).called(0.5) != data.train.targets)

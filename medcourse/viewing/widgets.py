@@ -139,9 +139,8 @@ def loss_explorer(weight: float = 9, gamma: float = 0) -> ipywidgets.VBox:
 def _loss_curves(weight: float, gamma: float) -> Figure:
     figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4), layout="constrained")
     p = np.linspace(0.002, 0.998, 499)
-    left.plot(
-        p, _focal(p, 0), color="black", linestyle=":", label="cross-entropy", zorder=3
-    )  # at gamma 0 on the blue line
+    # above the blue line, which it meets at gamma 0
+    left.plot(p, _focal(p, 0), color="black", linestyle=":", label="cross-entropy", zorder=3)
     left.plot(p, _focal(p, gamma), color=BLUE, label="healthy, weight 1")
     left.plot(p, weight * _focal(p, gamma), color=ORANGE, label=f"ill, weight {weight:g}")
     left.set(xlabel="probability given to the true class", ylabel="loss of a case", xlim=(0, 1), ylim=(0, 20))

@@ -211,12 +211,12 @@ class Evidence:
 
     @property
     def highest_loss(self) -> float:
-        """The highest of them."""
+        """The highest training loss of an epoch, relative to a constant answer's."""
         return float(self._epochs.max())
 
     @property
     def late_loss(self) -> float:
-        """The median of the last third of them."""
+        """The median of the last third of the epochs, relative to a constant answer's."""
         return float(np.median(self._epochs[-max(1, len(self._epochs) // 3) :]))
 
     @cached_property

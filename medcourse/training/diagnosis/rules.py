@@ -134,13 +134,14 @@ def unshuffled_batches(e: Evidence) -> Cause | None:
 def learning_rate_too_high(e: Evidence) -> Cause | None:
     if not e.finite:
         return _too_high(e, "the model's output is not finite any more")
-    before, own = e.probes.before.loss, e.probes.own.loss
     far = e.movement > 5 and e.trainer.lr > 5e-3  # at the usual rates, too, a long run moves the weights far
     # a first epoch may cost more than a constant answer (a new ResNet's does) and the later ones make up for it
-    never_came_back = e.highest_loss > 1.2 and e.late_loss > 0.9 and own > 0.5 * before
-    unlearned = e.failed and e.gain < 0.1 and own > 0.9 * before
+    # (a short training costs seconds: asked for last)
+    never_came_back = e.highest_loss > 1.2 and e.late_loss > 0.9 and e.probes.own.loss > 0.5 * e.probes.before.loss
+    unlearned = e.failed and e.gain < 0.1 and e.probes.own.loss > 0.9 * e.probes.before.loss
     if not (far or never_came_back or unlearned):
         return None
+    before, own = e.probes.before.loss, e.probes.own.loss
     lower = [result.loss for rate, result in e.probes.others.items() if rate < e.probes.lr]
     if not lower or min(lower) > _PROBE_GAIN * (before if far else min(own, before)):
         return None
