@@ -192,7 +192,7 @@ mc.checks.number(
 # Sensitivity 0.40 at a specificity of about 0.97: that is **no collapse**. It is an operating point, far from where the cost
 # of a missed melanoma would put it.
 #
-# ## 4 How much can 58 melanomas tell?
+# ## 4 How much can 58 images of 30 melanomas tell?
 #
 # The sensitivity is measured on the melanomas only, and a lesion that was photographed twice tells little more than once.
 
@@ -250,7 +250,7 @@ def small_network(lr, epochs):
 fast, fast_run = small_network(lr=0.03, epochs=2)
 
 # %%
-slow, slow_run = small_network(lr=0.001, epochs=8)
+slow, slow_run = small_network(lr=0.001, epochs=6)
 
 # %%
 import pandas as pd
@@ -452,7 +452,7 @@ mc.plot.intervals(
 #
 # **The answer to the thread:** yes. That a lower threshold finds more, and raises more false alarms, is sure beforehand; how
 # much more is what the interval tells: far more. It is not free: the accuracy *falls*, because most new alarms are nevi. By the
-# costs that we stated it pays: 0.5 costs little less than excising everything, the chosen threshold about half.
+# costs that we stated it pays: 0.5 costs five sixths of excising everything, the chosen threshold not quite half.
 #
 # And it cannot do everything. The AUROC stays what it was; a threshold moves along the curve, it does not lift it. For a better
 # curve one needs better training (lesson 10), more lesions or better images; lessons 03 and 04 try two popular remedies.
