@@ -104,6 +104,22 @@ def test_maps_are_drawn_and_measured():
     assert set(borders) == {"border share uniform", "border share gradcam", "border share smoothgradcam++"}
 
 
+def test_curves_show_every_epoch_of_every_seed():
+    rows = [
+        {"arm": arm, "seed": seed, "split": f"val, epoch {epoch}", "metric": metric, "value": seed + epoch / 10}
+        for arm in ("oversampling", "smote")
+        for seed in (0, 1)
+        for epoch in (1, 2, 10)
+        for metric in ("balanced accuracy", "recall")
+    ]
+    table = pd.DataFrame(rows).reindex(columns=COLUMNS)
+    panels = chest_resampling.curves(Runs(table, pd.DataFrame(columns=SCORES))).axes
+    assert [panel.get_title() for panel in panels] == ["oversampling", "smote"]
+    *seeds, mean = [line for line in panels[0].lines if line.get_color() == chest_resampling.ORANGE]
+    assert [line.get_xdata().tolist() for line in seeds] == [[1, 2, 10], [1, 2, 10]], "in the order of numbers"
+    assert mean.get_ydata() == pytest.approx([0.6, 0.7, 1.5])
+
+
 def films(n: int, rare: int, seed: int) -> mc.Cohort:
     """Noise in which the classes overlap; NORMAL is rare."""
     rng = np.random.default_rng(seed)
@@ -141,5 +157,6 @@ def test_every_arm_runs_on_small_films(tmp_path, monkeypatch):
     assert images["oversampling"] == 2 * parts[0].counts().max()
     assert images["undersampling"] == 2 * parts[0].counts().min()
     assert "epoch 1" in " ".join(table["split"])
+    assert (tmp_path / "chest-resampling-epochs.png").stat().st_size > 5000
     again = CliRunner().invoke(cli.app, command, catch_exceptions=False)
     assert ", seed 0:" not in again.stdout

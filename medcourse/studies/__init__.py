@@ -18,7 +18,8 @@ def find_study(name: str) -> ModuleType:
     """The module of a study.
 
     It has ``NAME``, ``ARMS`` (by name), ``EPOCHS``, ``run(arm, seed, size, epochs, device)``, which gives an ``Outcome``
-    for the arm, and for others that share its training, by name, and ``report(runs)`` (text) and ``figure(runs)``.
+    for the arm, and for others that share its training, by name, and ``report(runs)`` (text) and ``figures(runs)`` (by what
+    its file adds to the study's name).
 
     Raises:
         EvaluationError: there is no such study.

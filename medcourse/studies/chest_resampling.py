@@ -11,7 +11,9 @@ on the validation set.
 
 from dataclasses import dataclass
 
+import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -24,8 +26,9 @@ from medcourse.studies.chest_report import METRICS, PUBLISHED, report
 from medcourse.studies.comparison import dots
 from medcourse.studies.pretrained import weights_at_hand
 from medcourse.studies.results import Outcome, Runs
+from medcourse.viewing.plot import BLUE, GREY, ORANGE
 
-__all__ = ["ARMS", "EPOCHS", "NAME", "figure", "report", "run"]
+__all__ = ["ARMS", "EPOCHS", "NAME", "curves", "figures", "report", "run"]
 NAME = "chest-resampling"
 EPOCHS = 5
 LEARNING_RATE, BATCH = 0.005, 32
@@ -152,6 +155,33 @@ def at(pred: mc.Predictions, threshold: float) -> dict[str, float]:
     return values | {"TP": tp, "TN": tn, "FP": fp, "FN": fn}
 
 
-def figure(runs: Runs) -> Figure:
-    """Test films: a dot for each seed, a bar for their mean, a cross for the published number."""
-    return dots(runs.values(), list(ARMS), METRICS, PUBLISHED)
+def figures(runs: Runs) -> dict[str, Figure]:
+    """Test films: a dot for each seed, a bar for their mean, a cross for the published number; and the epochs."""
+    return {"": dots(runs.values(), list(ARMS), METRICS, PUBLISHED), "-epochs": curves(runs)}
+
+
+def curves(runs: Runs) -> Figure:
+    """Balanced accuracy and recall of the validation films after every epoch, at 0.5: thin lines are seeds, thick their mean."""
+    of_epochs = runs.table[runs.table["split"].str.startswith("val, epoch ")]
+    of_epochs = of_epochs.assign(epoch=of_epochs["split"].str.removeprefix("val, epoch ").astype(int))
+    arms = [arm for arm in ARMS if (of_epochs["arm"] == arm).any()]
+    columns = min(4, len(arms))
+    figure, axes = plt.subplots(
+        -(-len(arms) // columns), columns, figsize=(2.5 * columns, 2.0 * -(-len(arms) // columns)),
+        sharex=True, sharey=True, squeeze=False, layout="constrained",
+    )  # fmt: skip
+    for axis in axes.flat[len(arms) :]:
+        axis.remove()
+    for axis, arm in zip(axes.flat, arms, strict=False):
+        for metric, colour in (("balanced accuracy", BLUE), ("recall", ORANGE)):
+            rows = of_epochs[(of_epochs["arm"] == arm) & (of_epochs["metric"] == metric)]
+            by_seed = rows.pivot_table(index="epoch", columns="seed", values="value")
+            axis.plot(by_seed, color=colour, linewidth=0.8, alpha=0.5)
+            axis.plot(by_seed.mean(axis=1), color=colour, linewidth=2.2, label=metric)
+        axis.set_title(arm, fontsize=9)
+        axis.grid(color=GREY, alpha=0.3)
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside upper center", ncols=2, fontsize=9)
+    figure.supxlabel("epoch", fontsize=9)
+    figure.supylabel("validation, at 0.5", fontsize=9)
+    return figure

@@ -123,6 +123,6 @@ def summary(runs: Runs) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("arm")
 
 
-def figure(runs: Runs) -> Figure:
+def figures(runs: Runs) -> dict[str, Figure]:
     """Accuracy, sensitivity, specificity and F1 of every run."""
-    return dots(runs.values(), list(ARMS), ("accuracy", "sensitivity", "specificity", "f1"))
+    return {"": dots(runs.values(), list(ARMS), ("accuracy", "sensitivity", "specificity", "f1"))}

@@ -104,6 +104,6 @@ def summary(runs: Runs) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("arm")
 
 
-def figure(runs: Runs) -> Figure:
+def figures(runs: Runs) -> dict[str, Figure]:
     """Sensitivity, balanced accuracy and AUROC of every run."""
-    return dots(runs.values(), list(ARMS), ("sensitivity", "balanced accuracy", "auroc"))
+    return {"": dots(runs.values(), list(ARMS), ("sensitivity", "balanced accuracy", "auroc"))}

@@ -50,7 +50,7 @@ def reproduce(
     device: str,
     say: Callable[[str], None],
 ) -> str:
-    """Run what is missing of a study, draw its figure, and report on the runs with these size, epochs and device.
+    """Run what is missing of a study, draw its figures, and report on the runs with these size, epochs and device.
 
     Two processes may run different arms into the same folder.
 
@@ -87,7 +87,8 @@ def reproduce(
                 told = ", ".join(f"{k} {v:.3f}" for k, v in outcome.values["test"].items())
                 say(f"{name}, seed {seed}: {told} ({seconds} s)")
     runs = results.alike(same)
-    plan.figure(runs).savefig(out / f"{plan.NAME}.png", dpi=110)
+    for name, figure in plan.figures(runs).items():
+        figure.savefig(out / f"{plan.NAME}{name}.png", dpi=110)
     return plan.report(runs)
 
 

@@ -202,6 +202,6 @@ def _predictions(scores: pd.DataFrame, arm: str, seed: int) -> mc.Predictions:
     return mc.Predictions(table, CLASSES)
 
 
-def figure(runs: Runs) -> Figure:
+def figures(runs: Runs) -> dict[str, Figure]:
     """Sensitivity, specificity, accuracy and AUROC of every run, with the thread's values as crosses."""
-    return dots(runs.values(), list(ARMS), ("sensitivity", "specificity", "accuracy", "auroc"), PUBLISHED)
+    return {"": dots(runs.values(), list(ARMS), ("sensitivity", "specificity", "accuracy", "auroc"), PUBLISHED)}
