@@ -1,11 +1,13 @@
 """README and syllabus say what the executed lessons say: their table and picture are the solution notebook's own."""
 
 import base64
+import re
 from pathlib import Path
 
 import nbformat
 import pytest
 
+import medcourse as mc
 from medcourse.studies.chest_report import readme_table
 from medcourse.studies.results import Results
 
@@ -45,3 +47,30 @@ def test_the_studys_table_is_that_of_the_committed_results():
     )
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert f"<!-- chest-resampling -->\n{readme_table(runs)}\n<!-- end of chest-resampling -->" in readme
+
+
+def test_the_list_of_references_is_that_of_the_lessons():
+    def entries(text: str) -> list[str]:
+        return [" ".join(entry.split()) for entry in re.split(r"^- ", text, flags=re.MULTILINE)[1:]]
+
+    cited: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "course" / "source").glob("*.py")):
+        ending = path.read_text(encoding="utf-8").split("# ## References\n")[1]
+        for work in entries(re.sub("^# ?", "", ending, flags=re.MULTILINE)):
+            cited.setdefault(work, []).append(path.stem[:2])
+    listed = {}
+    for section in (ROOT / "course" / "references.md").read_text(encoding="utf-8").split("\n## ")[1:]:
+        for entry in entries(section):
+            if numbers := re.search(r" \(([\d, ]+)\)$", entry):
+                listed[re.sub("^[^:.]+: ", "", entry.removesuffix(numbers[0]), count=1)] = numbers[1].split(", ")
+    assert listed == cited
+
+
+def test_the_glossary_names_functions_that_exist_and_is_sorted():
+    text = (ROOT / "course" / "glossary.md").read_text(encoding="utf-8")
+    names = set(re.findall(r"`mc\.([A-Za-z_]+)", text))
+    assert len(names) >= 6
+    assert not [name for name in names if not hasattr(mc, name)]
+    terms = [term.lower() for term in re.findall(r"^\*\*(.+?)\.?\*\*", text, flags=re.MULTILINE)]
+    assert len(terms) > 30
+    assert terms == sorted(terms)

@@ -571,7 +571,7 @@ mc.checks.quiz("quiz_4", quiz_4, "faf4007bd3d2", {
 #
 # - Tschandl P, Rosendahl C, Kittler H. The HAM10000 dataset. Sci Data 2018;5:180161.
 # - King G, Zeng L. Logistic regression in rare events data. Polit Anal 2001;9:137-163.
-# - Elkan C. The foundations of cost-sensitive learning. IJCAI 2001.
+# - Elkan C. The foundations of cost-sensitive learning. IJCAI 2001:973-978.
 # - Lin TY, Goyal P, Girshick R, He K, Dollar P. Focal loss for dense object detection. ICCV 2017.
 # - Rajpurkar P, Irvin J, Zhu K, et al. CheXNet: radiologist-level pneumonia detection on chest X-rays with deep
 #   learning. arXiv:1711.05225, 2017.
