@@ -285,6 +285,8 @@ def summary(name: str, table: pd.DataFrame) -> None:
     print("single fault, true cause first:  ", interval(right[counted & ~pair]))
     print("pair, one of the two first:      ", interval(right[counted & pair]))
     print("all planted, a true cause first: ", interval(right[counted]))
+    for (of_set, model), part in right[counted].groupby([table["set"], table["model"]]):  # runs of a pair share images
+        print(f"    {of_set}, {model}: {part.sum()} of {len(part)}")
     print("healthy runs accused:            ", interval(table["first"][healthy] != "none"))
     print("all without a planted fault:     ", interval(table["first"][none] != "none"))
     columns = [
@@ -299,7 +301,7 @@ def summary(name: str, table: pd.DataFrame) -> None:
         "first",
     ]
     for title, rows in {
-        "planted, but another cause first:": counted & ~right,
+        "planted, but not named first:": counted & ~right,
         "healthy, but accused:": healthy & (table["first"] != "none"),
         "not counted (nothing planted, but not healthy; overfitting planted, but it did not happen):": ~counted
         & ~healthy,

@@ -71,6 +71,6 @@ def test_the_glossary_names_functions_that_exist_and_is_sorted():
     names = set(re.findall(r"`mc\.([A-Za-z_]+)", text))
     assert len(names) >= 6
     assert not [name for name in names if not hasattr(mc, name)]
-    terms = [term.lower() for term in re.findall(r"^\*\*(.+?)\.?\*\*", text, flags=re.MULTILINE)]
+    terms = [term.lower() for term in re.findall(r"\n\n\*\*(.+?)\.?\*\*", text)]
     assert len(terms) > 30
     assert terms == sorted(terms)

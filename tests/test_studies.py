@@ -116,12 +116,15 @@ def test_summary_pairs_by_seed():
     values = {}
     for seed, base in enumerate((0.5, 0.6, 0.7)):
         for arm, gain in (("baseline", 0.0), ("weights", 0.1)):
-            values[arm, seed] = {"one class": float(arm == "baseline"), "balanced accuracy": base + gain, "auroc": base}
-            values[arm, seed] |= {"sensitivity": 0.0, "specificity": 1.0}
+            values[arm, seed] = {
+                "one class": float(arm == "baseline"),
+                "balanced accuracy": base + gain * (0.9 + 0.1 * seed),
+            }
+            values[arm, seed] |= {"auroc": base, "sensitivity": 0.0, "specificity": 1.0}
     told = one_class_collapse.summary(runs_of(values))
     assert told.loc["baseline", "one class"] == "3 of 3"
     assert told.loc["weights", "one class"] == "0 of 3"
-    assert told.loc["weights", "balanced accuracy - baseline"] == "+0.10 [+0.10, +0.10]"
+    assert told.loc["weights", "balanced accuracy - baseline"] == "+0.10 [+0.08, +0.12]"
     assert "3 seed(s) of each arm" in one_class_collapse.report(runs_of(values))
 
 
@@ -137,3 +140,7 @@ def test_differences_over_seeds_are_student_t():
     assert over_seeds([0.1, 0.2, 0.3], more=0.01)[2] > high
     assert np.isnan(over_seeds([0.1])[1])
     assert np.isnan(over_seeds([])[0])
+    assert over_seeds([0.1, 0.1])[0] == 0.1
+    assert np.isnan(over_seeds([0.1, 0.1])[1:]).all(), "no variation is no certainty"
+    low, high = over_seeds([0.1, 0.1], more=0.0004)[1:]
+    assert (low, high) == pytest.approx((0.1 - 0.0392, 0.1 + 0.0392), abs=1e-4), "what the seeds do not show is normal"

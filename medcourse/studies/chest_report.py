@@ -64,7 +64,7 @@ def readme_table(runs: Runs) -> str:
 def _alike(runs: Runs) -> str:
     trained = runs.values("train")
     if "pretrained" in trained and (trained["pretrained"].dropna() == 1).all():
-        return "ResNet18 with ImageNet weights, as published"
+        return "ResNet18 with ImageNet weights, as published (there at 224 px)"
     return "ResNet18 from scratch (the paper: ImageNet weights, 224 px): unlike for like"
 
 
@@ -108,11 +108,11 @@ def differences(runs: Runs) -> pd.DataFrame:
 
 
 def verdict(paper: float, low: float, high: float) -> str:
-    """Whether a published difference "survives" in our runs, is "reversed", or cannot be told from 0 ("noise")."""
+    """Whether ours has the published sign ("survives"), the other ("reversed"), or cannot be told from 0 ("undecided")."""
     if np.isnan(low):
         return "one seed"
     if low <= 0 <= high:
-        return "noise"
+        return "undecided"
     return "survives" if (low > 0) == (paper > 0) else "reversed"
 
 
@@ -121,9 +121,14 @@ def _measured_recall(runs: Runs) -> str:
     balanced = [arm for arm in PUBLISHED if arm in values and arm != "baseline"]
     if not balanced:
         return ""
+    values = values[[*balanced, "baseline"]].dropna()  # seeds that have all of them
+    if values.empty:
+        return ""
     paper = np.mean([PUBLISHED[arm]["recall"] for arm in balanced]) - PUBLISHED["baseline"]["recall"]
     ours = over_seeds(values[balanced].mean(axis=1) - values["baseline"])
-    return f"Mean change of recall over the balanced arms: paper {paper:+.2f}, ours {told(*ours)} (over seeds)."
+    return (
+        f"Mean change of recall over the balanced arms: paper {paper:+.2f}, ours {told(*ours)} ({len(values)} seed(s))."
+    )
 
 
 def recipe(runs: Runs) -> str:
@@ -151,11 +156,12 @@ def recipe(runs: Runs) -> str:
             else "undecided"
         )
         lines.append(
-            f"  {metric} on the test films {_spread(tested[metric])}; less the published {number:.3f}: {told(*ours)} ({met})"
+            f"  {metric} on the test films {_spread(tested[metric])}; less the published {number:.3f}, taken as exact: "
+            f"{told(*ours)} ({met})"
         )
         if best in runs.table["arm"].to_numpy():
             against = paired(runs, (arm, CHOSEN), (best, None), metric)
-            lines.append(f"    less our re-run of the best published arm ({best}): {told(*against)}")
+            lines.append(f"    less our re-run of the best published arm ({best}, at 0.5): {told(*against)}")
     return "\n".join(lines)
 
 

@@ -18,15 +18,19 @@ def over_seeds(differences: ArrayLike, more: float = 0.0) -> tuple[float, float,
     Args:
         differences: one per seed; NaN is left out.
         more: variance of the mean that the seeds do not show, e.g. of the sampling of the test set (one for all seeds).
+            It is known from many draws, so it takes the normal quantile; the two half-widths are added as squares
+            (Zou and Donner, Stat Med 2008;27:1693-1702).
 
     Returns:
-        Mean, low, high; the limits are NaN for fewer than two seeds.
+        Mean, low, high; the limits are NaN for fewer than two seeds, and where nothing varies: equal differences do not
+        say how far others would lie.
     """
     values = np.asarray(differences, dtype=np.float64)
     values = values[~np.isnan(values)]
-    if len(values) < 2:
-        return (float(values[0]) if len(values) else float("nan")), float("nan"), float("nan")
-    half = stats.t.ppf(0.975, len(values) - 1) * np.sqrt(values.var(ddof=1) / len(values) + more)
+    if len(values) < 2 or (more == 0 and np.ptp(values) < 1e-12):
+        return (float(values.mean()) if len(values) else float("nan")), float("nan"), float("nan")
+    of_seeds = stats.t.ppf(0.975, len(values) - 1) ** 2 * values.var(ddof=1) / len(values)
+    half = np.sqrt(of_seeds + stats.norm.ppf(0.975) ** 2 * more)
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
 
