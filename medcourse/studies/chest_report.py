@@ -56,8 +56,8 @@ _RECALL = (
 
 def readme_table(runs: Runs) -> str:
     """The side-by-side table, and what it was measured on."""
-    one = len(set(runs.table["seed"])) == 1
-    caution = " With one seed no difference between arms can be told from chance." if one else ""
+    few = runs.table.groupby("arm")["seed"].nunique().min() < 3
+    caution = " With so few seeds no difference between arms can be told from chance." if few else ""
     return f"{markdown(side_by_side(runs))}\n\n{runs.header()}; {_alike(runs)}.{caution}"
 
 
