@@ -89,6 +89,8 @@ def test_only_the_validation_set_names_the_recipe():
     val_rows = spoilt["split"].eq(f"val, {CHOSEN}") & (spoilt["arm"] == "oversampling")
     spoilt.loc[val_rows, "value"] = 0.0
     assert "named by the validation set alone: smote," in recipe(Runs(spoilt, runs.scores))
+    fewer = runs.table[~((runs.table["arm"] == "oversampling") & (runs.table["seed"] == 2))]
+    assert "named by the validation set alone: smote," in recipe(Runs(fewer, runs.scores)), "a seed is missing"
 
 
 def test_arms_of_one_seed_are_reported_without_intervals():

@@ -134,9 +134,11 @@ def _measured_recall(runs: Runs) -> str:
 def recipe(runs: Runs) -> str:
     """The arm with the best validation set, and what it does to the test films beside the best published arms.
 
-    Only rows of the validation set name it: mean balanced accuracy over the seeds, at the threshold chosen there.
+    Only rows of the validation set name it: mean balanced accuracy over the seeds, at the threshold chosen there, among the
+    arms that have all seeds run so far.
     """
-    of_val = runs.values(f"val, {CHOSEN}")["balanced accuracy"].groupby("arm").mean().sort_values(ascending=False)
+    by_arm = runs.values(f"val, {CHOSEN}")["balanced accuracy"].groupby("arm")
+    of_val = by_arm.mean()[by_arm.size() == by_arm.size().max()].sort_values(ascending=False)
     arm = str(of_val.index[0])
     lines = [
         f"The one recipe, named by the validation set alone: {arm}, at the threshold chosen on validation (balanced accuracy "
