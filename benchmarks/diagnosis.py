@@ -322,7 +322,7 @@ def main() -> None:
             measure(settings, arguments.planted)
     table = pd.read_csv(RESULTS)
     for name, tasks in {"development": DEVELOPMENT, "held out": HELD_OUT}.items():
-        part = table[table["set"].isin([settings.name for settings in tasks])]
+        part = table[table["set"].isin({settings.name for settings in tasks} & set(arguments.sets))]
         if len(part):
             summary(name, part)
 

@@ -165,11 +165,11 @@ def curves(runs: Runs) -> Figure:
     of_epochs = runs.table[runs.table["split"].str.startswith("val, epoch ")]
     of_epochs = of_epochs.assign(epoch=of_epochs["split"].str.removeprefix("val, epoch ").astype(int))
     arms = [arm for arm in ARMS if (of_epochs["arm"] == arm).any()]
-    columns = min(4, len(arms))
+    across = min(4, len(arms))
+    down = -(-len(arms) // across)
     figure, axes = plt.subplots(
-        -(-len(arms) // columns), columns, figsize=(2.5 * columns, 2.0 * -(-len(arms) // columns)),
-        sharex=True, sharey=True, squeeze=False, layout="constrained",
-    )  # fmt: skip
+        down, across, figsize=(2.5 * across, 2 * down), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
     for axis in axes.flat[len(arms) :]:
         axis.remove()
     for axis, arm in zip(axes.flat, arms, strict=False):
