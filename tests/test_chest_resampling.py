@@ -108,6 +108,25 @@ def test_maps_are_drawn_and_measured():
     assert set(borders) == {"border share uniform", "border share gradcam", "border share smoothgradcam++"}
 
 
+def test_the_share_of_the_border_stands_beside_that_of_a_map_without_aim():
+    runs = made_up({"baseline": 0.3, "oversampling": 0.9, "class weights": 0.5})
+    assert "in the border" not in chest_report.report(runs)
+    shares = {("baseline", 0): 0.2, ("baseline", 1): 0.4, ("oversampling", 0): 0.5}
+    rows = [
+        {"arm": arm, "seed": seed, "split": "test", "metric": f"border share {method}", "value": value}
+        for (arm, seed), share in shares.items()
+        for method, value in (("gradcam", share), ("uniform", 0.36))
+    ]
+    known = runs.table.iloc[:1][["study", "size", "epochs", "device", "torch", "seconds"]]
+    more = pd.DataFrame(rows).merge(known, how="cross")[COLUMNS]
+    table = chest_report.borders(Runs(pd.concat([runs.table, more]), runs.scores))
+    assert table.to_dict("index") == {
+        "baseline": {"gradcam": "0.30 ± 0.14", "uniform": "0.36 ± 0.00"},
+        "oversampling": {"gradcam": "0.50", "uniform": "0.36"},
+    }
+    assert "in the border" in chest_report.report(Runs(pd.concat([runs.table, more]), runs.scores))
+
+
 def test_curves_show_every_epoch_of_every_seed():
     rows = [
         {"arm": arm, "seed": seed, "split": f"val, epoch {epoch}", "metric": metric, "value": seed + epoch / 10}
@@ -149,18 +168,23 @@ def test_every_arm_runs_on_small_films(tmp_path, monkeypatch):
     monkeypatch.setattr(chest_resampling, "sets", sets)
     monkeypatch.setattr("medcourse.training.models.with_imagenet_weights", no_weights)
     monkeypatch.setattr(chest_resampling, "GRID", 32)
-    command = ["reproduce", "chest-resampling", "--size", "32", "--seeds", "1", "--epochs", "1", "--out", str(tmp_path)]
+    command = ["reproduce", "chest-resampling", "--size", "32", "--seeds", "1", "--epochs", "1", "--device", "cpu"]
+    command += ["--out", str(tmp_path)]
     done = CliRunner().invoke(cli.app, command, catch_exceptions=False)
     ran = [line.split(", seed 0:")[0] for line in done.stdout.splitlines() if ", seed 0:" in line]
     assert sorted(ran) == sorted(chest_resampling.ARMS)
     assert len(asked) == len(chest_resampling.ARMS) - 1, "SMOTE of features shares the baseline's training"
-    assert (tmp_path / "chest-resampling-maps-baseline-0.png").stat().st_size > 5000
+    assert (tmp_path / "chest-resampling-32px-1epochs-cpu-maps-baseline-0.png").stat().st_size > 5000
     table = pd.read_csv(tmp_path / "chest-resampling.csv")
     images = table[(table["split"] == "train") & (table["metric"] == "images")].set_index("arm")["value"]
     assert images["baseline"] == len(parts[0])
     assert images["oversampling"] == 2 * parts[0].counts().max()
     assert images["undersampling"] == 2 * parts[0].counts().min()
     assert "epoch 1" in " ".join(table["split"])
-    assert (tmp_path / "chest-resampling-epochs.png").stat().st_size > 5000
+    of_maps = table[table["metric"] == "border share gradcam"].set_index("arm")["value"]
+    assert set(of_maps.index) == set(chest_resampling.ARMS) - {"smote of features"}
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("| adasyn") and line.count("|") == 5]
+    assert f" {of_maps['adasyn']:.2f} " in line
+    assert (tmp_path / "chest-resampling-32px-1epochs-cpu-curves.png").stat().st_size > 5000
     again = CliRunner().invoke(cli.app, command, catch_exceptions=False)
     assert ", seed 0:" not in again.stdout

@@ -38,7 +38,7 @@ def test_drawn_patches_have_a_name_of_their_own(drawn, tmp_path):
     table = pd.read_csv(tmp_path / f"{PHANTOM}.csv")
     assert set(table["study"]) == {PHANTOM}
     assert table.groupby("seed")["arm"].unique().map(list).tolist() == [list(histology_three_arms.ARMS)] * 2
-    assert (tmp_path / f"{PHANTOM}.png").stat().st_size > 5000
+    assert (tmp_path / f"{PHANTOM}-16px-1epochs-cpu.png").stat().st_size > 5000
     assert "PHANTOM: the patches are drawn" in done.stdout
     assert "6 of 6 runs began with random weights" in done.stdout
     assert "25% of the training set: the rare class" in done.stdout

@@ -48,7 +48,7 @@ def test_reproduce_runs_five_trainings_for_eight_arms(parts, monkeypatch, tmp_pa
     told = [line.split(", seed 0:")[0] for line in first.stdout.splitlines() if ", seed 0:" in line]
     assert told == list(skin_forum.ARMS)
     assert "UNLIKE FOR LIKE: 8 of 8 runs" in first.stdout
-    assert (tmp_path / "skin-forum.png").stat().st_size > 5000
+    assert (tmp_path / "skin-forum-16px-2epochs-cpu.png").stat().st_size > 5000
     values = Results(tmp_path, "skin-forum").alike({"size": 16}).values().droplevel("seed")
     assert values["auroc"]["as asked"] == values["auroc"]["threshold by cost"] == values["auroc"]["threshold by Youden"]
     assert set(values["epoch"].drop("F1 chooses the epoch")) == {2}

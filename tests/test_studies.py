@@ -1,5 +1,6 @@
 """Studies on small cohorts: they go on where they stopped, and the summary is paired by seed."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,6 +45,17 @@ def test_two_processes_add_to_one_file(tmp_path):
     assert pd.read_csv(left.path)["arm"].tolist() == ["a", "b", "c"]
 
 
+def test_figures_are_saved_by_their_runs_and_closed(tmp_path):
+    results = Results(tmp_path, "s")
+    open_before = plt.get_fignums()
+    for size in (16, 32):
+        drawn = {"maps-0": plt.figure(figsize=(1, 1))}
+        results.add(RUN | {"size": size, "device": "cuda:0"}, Outcome({"test": {"auroc": 0.5}}, figures=drawn), 1.0)
+    names = ["s-16px-1epochs-cuda0-maps-0.png", "s-32px-1epochs-cuda0-maps-0.png"]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == names
+    assert plt.get_fignums() == open_before
+
+
 def test_scores_are_kept_image_by_image(tmp_path):
     table = pd.DataFrame({"group": ["p1", "p1", "p2"], "label": ["well", "ill", "ill"], "p_ill": [0.1, 0.123456, 0.9]})
     pred = Predictions(table.assign(p_well=1 - table["p_ill"]).set_index(pd.Index(["x", "y", "z"])), ["well", "ill"])
@@ -86,11 +98,13 @@ def test_reproduce_runs_every_arm_once(tmp_path, monkeypatch):
         "1",
         "--epochs",
         "1",
+        "--device",
+        "cpu",
         "--out",
         str(tmp_path),
     ]
     first = CliRunner().invoke(cli.app, command, catch_exceptions=False)
-    assert (tmp_path / "one-class-collapse.png").stat().st_size > 5000
+    assert (tmp_path / "one-class-collapse-16px-1epochs-cpu.png").stat().st_size > 5000
     assert [line.split(",")[0] for line in first.stdout.splitlines() if ", seed 0:" in line] == [
         arm.split(",")[0] for arm in one_class_collapse.ARMS
     ]

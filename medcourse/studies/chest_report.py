@@ -44,6 +44,11 @@ def report(runs: Runs) -> str:
             + markdown(differences(runs)),
             _RECALL + _measured_recall(runs),
         ]
+    if "border share uniform" in runs.values():
+        parts.append(
+            "Class activation maps: share in the border, of 120 test films; a map without aim has the last column's.\n\n"
+            + markdown(borders(runs))
+        )
     parts.append(recipe(runs))
     return "\n\n".join(parts)
 
@@ -85,6 +90,13 @@ def side_by_side(runs: Runs) -> pd.DataFrame:
         row["AUROC: ours"] = _spread(values.loc[arm]["auroc"])
         rows[arm] = row | {f"balanced accuracy at the {CHOSEN}": _spread(chosen.loc[arm]["balanced accuracy"])}
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+
+
+def borders(runs: Runs) -> pd.DataFrame:
+    """One row per arm with maps, one column per method: mean share of the maps in the border, and a uniform map's."""
+    shares = runs.values().filter(like="border share ").dropna(how="all")
+    table = shares.rename(columns=lambda name: name.removeprefix("border share ")).groupby("arm").agg(_spread)
+    return table.reindex([arm for arm in _arms(runs) if arm in table.index])
 
 
 def _spread(values: pd.Series) -> str:

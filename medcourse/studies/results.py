@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import torch
 from filelock import FileLock
@@ -32,7 +33,7 @@ class Outcome:
     Attributes:
         values: metric -> value for each split ("val", "test").
         scores: binary predictions by split that are kept image by image.
-        figures: to be saved as ``<study>-<name>.png``.
+        figures: to be saved as ``<study>-<size>px-<epochs>epochs-<device>-<name>.png``.
     """
 
     values: Mapping[str, Mapping[str, float]]
@@ -88,7 +89,7 @@ def reproduce(
                 say(f"{name}, seed {seed}: {told} ({seconds} s)")
     runs = results.alike(same)
     for name, figure in plan.figures(runs).items():
-        figure.savefig(out / f"{plan.NAME}{name}.png", dpi=110)
+        _save(figure, results.picture(same, name))
     return plan.report(runs)
 
 
@@ -160,6 +161,11 @@ class Results:
         table, scores = self.read(), self._read_scores()
         return Runs(table[_of(table, same)], scores[_of(scores, same)])
 
+    def picture(self, same: Mapping[str, object], name: str) -> Path:
+        """Where a figure goes: runs of another size, number of epochs or device do not overwrite it."""
+        parts = [self.study, f"{same['size']}px", f"{same['epochs']}epochs", str(same["device"]).replace(":", ""), name]
+        return self.path.with_name("-".join(part for part in parts if part) + ".png")
+
     def add(self, run: Mapping[str, object], outcome: Outcome, seconds: float) -> None:
         """Add one run, unless it is there; files are replaced whole, so that a kill leaves the old one or the new one."""
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -167,7 +173,7 @@ class Results:
             if self.has(run):
                 return
             for name, figure in outcome.figures.items():
-                figure.savefig(self.path.with_name(f"{self.study}-{name}.png"), dpi=110)
+                _save(figure, self.picture(run, name))
             if outcome.scores:
                 parts = [_scores(run, split, pred) for split, pred in outcome.scores.items()]
                 gzip = {"method": "gzip", "mtime": 1}
@@ -184,6 +190,12 @@ class Results:
                 for metric, value in values.items()
             ]
             _replace(self.path, _joined(self.read(), pd.DataFrame(rows, columns=COLUMNS)))  # last: it says "done"
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """Written and closed: a study draws more figures than pyplot keeps open without a warning."""
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
 
 
 def _of(table: pd.DataFrame, run: Mapping[str, object]) -> pd.Series:
