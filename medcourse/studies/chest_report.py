@@ -46,7 +46,7 @@ def report(runs: Runs) -> str:
         ]
     if "border share uniform" in runs.values():
         parts.append(
-            "Class activation maps: share in the border, of 120 test films; a map without aim has the last column's.\n\n"
+            "Class activation maps: mean share in the border; a map without aim has that of the column uniform.\n\n"
             + markdown(borders(runs))
         )
     parts.append(recipe(runs))
