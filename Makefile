@@ -34,7 +34,7 @@ test: check  ## set up, then everything: all tests, the builder's checks, every 
 
 build: $(STAMP)  ## make student notebooks and executed solutions from course/source
 	$(BIN)/medcourse build
-	$(BIN)/python docs/refresh_readme.py
+	$(BIN)/python docs/refresh_pages.py
 
 clean:  ## remove the environment and everything built
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

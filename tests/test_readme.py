@@ -2,6 +2,9 @@
 
 import base64
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import nbformat
@@ -74,3 +77,13 @@ def test_the_glossary_names_functions_that_exist_and_is_sorted():
     terms = [term.lower() for term in re.findall(r"\n\n\*\*(.+?)\.?\*\*", text)]
     assert len(terms) > 30
     assert terms == sorted(terms)
+
+
+def test_refreshing_the_pages_changes_nothing(tmp_path):
+    shutil.copy(ROOT / "README.md", tmp_path)
+    for folder in ("course", "docs", "benchmarks/results"):
+        shutil.copytree(ROOT / folder, tmp_path / folder)
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert b"<!-- medcourse reproduce skin-forum" in before[tmp_path / "docs" / "STUDIES.md"]
+    subprocess.run([sys.executable, ROOT / "docs" / "refresh_pages.py", tmp_path], check=True)
+    assert [path for path, old in before.items() if path.read_bytes() != old] == []

@@ -1,5 +1,6 @@
 """What ``chest-resampling`` says: our numbers beside the published ones, and the one recipe that validation names."""
 
+import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -227,6 +228,7 @@ def _metric(
     return table.loc[list(seeds), metric].to_numpy(), np.column_stack(drawn)
 
 
+@functools.cache
 def _weights(patients: int) -> NDArray[np.float64]:
     """How often each patient is drawn, draws x patients; the same for every arm and seed."""
     return np.random.default_rng(0).multinomial(patients, np.full(patients, 1 / patients), _DRAWS).astype(float)

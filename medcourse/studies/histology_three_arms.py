@@ -84,7 +84,8 @@ def report(runs: Runs) -> str:
     """The arms with their differences to the baseline, which class is the rare one, and what the post's code says."""
     values = runs.values()
     share = values["malignant in training"].mean()
-    drawn = "" if breakhis_at_hand() else "PHANTOM: the patches are drawn, so this says nothing about patients.\n"
+    phantom = str(runs.table["study"].iloc[0]).endswith("(phantom)")
+    drawn = "PHANTOM: the patches are drawn, so this says nothing about patients.\n" if phantom else ""
     turned = (
         f"Malignant patches are {share:.0%} of the training set: the benign class is the rare one, so balancing adds benign "
         "patches and pushes towards specificity. The post's story is turned round."

@@ -1,0 +1,84 @@
+"""Put what the executed lessons and the committed runs of the studies say into the pages that show it (`make build`).
+
+README gets lesson 02's before/after table and the table of the study chest-resampling, docs/pictures lesson 02's second
+figure, course/README.md the table of all lessons, docs/STUDIES.md the report of every study.
+
+    python docs/refresh_pages.py [FOLDER]    # the repository, or a copy of it
+"""
+
+import base64
+import re
+import sys
+from pathlib import Path
+
+import nbformat
+
+from medcourse.data.manifest import find_dataset
+from medcourse.studies import find_study
+from medcourse.studies.chest_report import borders, readme_table
+from medcourse.studies.comparison import markdown
+from medcourse.studies.results import Results, Runs
+
+LEVELS = {1: "see", 2: "balance", 3: "judge", 4: "learn", 5: "trust"}
+REPORT = re.compile(
+    r"(<!-- medcourse reproduce (\S+) --size (\d+) --epochs (\d+) --device (\S+) -->\n).*?(<!-- end of report -->)",
+    re.DOTALL,
+)
+
+
+def put(page: Path, begin: str, end: str, text: str) -> None:
+    """Replace what stands between two lines of a page."""
+    old = page.read_text(encoding="utf-8")
+    new, n = re.subn(
+        f"{re.escape(begin)}\n.*?{re.escape(end)}", lambda _: f"{begin}\n{text}\n{end}", old, flags=re.DOTALL
+    )
+    if n != 1:
+        raise SystemExit(f"{page}: found {n} places between {begin!r} and {end!r}, expected 1")
+    page.write_text(new, encoding="utf-8")
+
+
+def row(meta: nbformat.NotebookNode, name: str) -> str:
+    """One line of the table of lessons."""
+    data = ", ".join(f"{d} ({find_dataset(d).size_mb:.0f} MB)" for d in meta.datasets)
+    run = f"{meta.seconds:.0f} s, {meta.peak_mb / 1000:.1f} GB"
+    return f"| {name.replace('_', ' ', 1)} | {meta.level} {LEVELS[meta.level]} | {meta.pitfall} | {meta.minutes} | {run} | {data} |"
+
+
+def runs_of(results: Path, study: str, size: int, epochs: int, device: str) -> Runs:
+    """The committed runs of a study; those on drawn images where there are no others."""
+    name = study if (results / f"{study}.csv").exists() else f"{study} (phantom)"
+    return Results(results, name).alike({"size": size, "epochs": epochs, "device": device})
+
+
+def main(root: Path) -> None:
+    """Refresh all pages below ``root``."""
+    books = {
+        path.stem: nbformat.read(path, as_version=4) for path in sorted((root / "course" / "solutions").glob("*.ipynb"))
+    }
+    cells = books["02_single_class_collapse"].cells
+    [table] = [cell.outputs[0].text for cell in cells if "before-after" in cell.metadata.get("tags", [])]
+    put(root / "README.md", "```text", "```", table.rstrip())
+    pictures = [
+        o.data["image/png"] for cell in cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})
+    ]
+    (root / "docs" / "pictures" / "02_scores.png").write_bytes(base64.b64decode(pictures[1]))
+    rows = [row(book.metadata.medcourse, name) for name, book in books.items()]
+    put(root / "course" / "README.md", "|---|---|---|---|---|---|", "<!-- end of table -->", "\n".join(rows))
+
+    results = root / "benchmarks" / "results"
+    chest = runs_of(results, "chest-resampling", 64, 5, "cpu")
+    put(root / "README.md", "<!-- chest-resampling -->", "<!-- end of chest-resampling -->", readme_table(chest))
+    page = root / "docs" / "STUDIES.md"
+
+    def said(match: re.Match[str]) -> str:
+        study, size, epochs, device = match[2], int(match[3]), int(match[4]), match[5]
+        report = find_study(study).report(runs_of(results, study, size, epochs, device))
+        return f"{match[1]}\n{report}\n\n{match[6]}"
+
+    page.write_text(REPORT.sub(said, page.read_text(encoding="utf-8")), encoding="utf-8")
+    maps = markdown(borders(runs_of(results, "chest-resampling", 160, 1, "cpu")))
+    put(page, "<!-- borders, 160 px -->", "<!-- end of borders -->", f"\n{maps}\n")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent)
