@@ -1,5 +1,6 @@
 """The study of the chest films: the paper's numbers, whose differences survive, and a recipe that only validation names."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -143,6 +144,15 @@ def test_curves_show_every_epoch_of_every_seed():
     assert mean.get_ydata() == pytest.approx([0.6, 0.7, 1.5])
 
 
+def test_there_are_curves_where_there_are_epochs():
+    runs = made_up({"baseline": 0.3, "smote": 0.5})
+    epochs = runs.table.iloc[:4].assign(split=["val, epoch 1", "val, epoch 2"] * 2, metric=["recall"] * 4)
+    of_five = Runs(pd.concat([runs.table, epochs]), runs.scores)
+    assert list(chest_resampling.figures(of_five)) == ["", "curves"]
+    assert list(chest_resampling.figures(Runs(of_five.table.assign(epochs=1), runs.scores))) == [""]
+    plt.close("all")
+
+
 def films(n: int, rare: int, seed: int) -> mc.Cohort:
     """Noise in which the classes overlap; NORMAL is rare."""
     rng = np.random.default_rng(seed)
@@ -185,6 +195,7 @@ def test_every_arm_runs_on_small_films(tmp_path, monkeypatch):
     assert set(of_maps.index) == set(chest_resampling.ARMS) - {"smote of features"}
     [line] = [line for line in done.stdout.splitlines() if line.startswith("| adasyn") and line.count("|") == 5]
     assert f" {of_maps['adasyn']:.2f} " in line
-    assert (tmp_path / "chest-resampling-32px-1epochs-cpu-curves.png").stat().st_size > 5000
+    assert (tmp_path / "chest-resampling-32px-1epochs-cpu.png").stat().st_size > 5000
+    assert not list(tmp_path.glob("*curves*")), "one epoch is no curve"
     again = CliRunner().invoke(cli.app, command, catch_exceptions=False)
     assert ", seed 0:" not in again.stdout

@@ -157,7 +157,8 @@ def at(pred: mc.Predictions, threshold: float) -> dict[str, float]:
 
 def figures(runs: Runs) -> dict[str, Figure]:
     """Test films: a dot for each seed, a bar for their mean, a cross for the published number; and the epochs."""
-    return {"": dots(runs.values(), list(ARMS), METRICS, PUBLISHED), "curves": curves(runs)}
+    drawn = {"": dots(runs.values(), list(ARMS), METRICS, PUBLISHED)}
+    return drawn | {"curves": curves(runs)} if runs.table["epochs"].max() > 1 else drawn
 
 
 def curves(runs: Runs) -> Figure:
