@@ -79,6 +79,7 @@ def test_the_glossary_names_functions_that_exist_and_is_sorted():
     assert terms == sorted(terms)
 
 
+@pytest.mark.slow
 def test_refreshing_the_pages_changes_nothing(tmp_path):
     shutil.copy(ROOT / "README.md", tmp_path)
     for folder in ("course", "docs", "benchmarks/results"):
