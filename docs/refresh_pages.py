@@ -14,7 +14,7 @@ from pathlib import Path
 import nbformat
 
 from medcourse.data.manifest import find_dataset
-from medcourse.studies import find_study
+from medcourse.studies import STUDIES, find_study
 from medcourse.studies.chest_report import borders, readme_table
 from medcourse.studies.comparison import markdown
 from medcourse.studies.results import Results, Runs
@@ -75,7 +75,10 @@ def main(root: Path) -> None:
         report = find_study(study).report(runs_of(results, study, size, epochs, device))
         return f"{match[1]}\n{report}\n\n{match[6]}"
 
-    page.write_text(REPORT.sub(said, page.read_text(encoding="utf-8")), encoding="utf-8")
+    text, n = REPORT.subn(said, page.read_text(encoding="utf-8"))
+    if n != len(STUDIES):
+        raise SystemExit(f"{page}: found {n} places for reports, expected {len(STUDIES)}, one for each study")
+    page.write_text(text, encoding="utf-8")
     maps = markdown(borders(runs_of(results, "chest-resampling", 160, 1, "cpu")))
     put(page, "<!-- borders, 160 px -->", "<!-- end of borders -->", f"\n{maps}\n")
 
