@@ -4,6 +4,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from typer.testing import CliRunner
 
 import medcourse as mc
@@ -106,7 +107,25 @@ def test_maps_are_drawn_and_measured():
     figure, borders = chest_maps.strip(mc.build_model("simple-cnn", films), films, "some arm")
     assert len(figure.axes) == 12
     assert borders["border share uniform"] == pytest.approx(0.36, abs=0.04)
-    assert set(borders) == {"border share uniform", "border share gradcam", "border share smoothgradcam++"}
+    of_methods = {
+        f"{what} {method}" for what in ("border share", "empty maps") for method in ("gradcam", "smoothgradcam++")
+    }
+    assert set(borders) == {"border share uniform", *of_methods}
+
+
+def test_empty_maps_are_counted_and_left_out_of_the_mean():
+    films = make_cohort(12, size=32)
+    model = mc.build_model("simple-cnn", films)
+    head = [layer for layer in model.modules() if isinstance(layer, torch.nn.Linear)][-1].weight
+    measured = []
+    for weight in (1.0, -1.0):  # every feature speaks for the class, or against it
+        torch.nn.init.constant_(head, weight)
+        measured.append(chest_maps.strip(model, films, "some arm")[1])
+    every, none = measured
+    assert every["empty maps gradcam"] == 0
+    assert none["empty maps gradcam"] == 1
+    assert not np.isnan(every["border share gradcam"])
+    assert np.isnan(none["border share gradcam"])
 
 
 def test_the_share_of_the_border_stands_beside_that_of_a_map_without_aim():
@@ -119,11 +138,12 @@ def test_the_share_of_the_border_stands_beside_that_of_a_map_without_aim():
         for method, value in (("gradcam", share), ("uniform", 0.36))
     ]
     known = runs.table.iloc[:1][["study", "size", "epochs", "device", "torch", "seconds"]]
+    rows.append({"arm": "baseline", "seed": 1, "split": "test", "metric": "empty maps gradcam", "value": 0.25})
     more = pd.DataFrame(rows).merge(known, how="cross")[COLUMNS]
     table = chest_report.borders(Runs(pd.concat([runs.table, more]), runs.scores))
     assert table.to_dict("index") == {
-        "baseline": {"gradcam": "0.30 ± 0.14", "uniform": "0.36 ± 0.00"},
-        "oversampling": {"gradcam": "0.50", "uniform": "0.36"},
+        "baseline": {"gradcam": "0.30 ± 0.14", "uniform": "0.36 ± 0.00", "empty maps gradcam": "0.25"},
+        "oversampling": {"gradcam": "0.50", "uniform": "0.36", "empty maps gradcam": "-"},
     }
     assert "in the border" in chest_report.report(Runs(pd.concat([runs.table, more]), runs.scores))
 
@@ -193,8 +213,10 @@ def test_every_arm_runs_on_small_films(tmp_path, monkeypatch):
     assert "epoch 1" in " ".join(table["split"])
     of_maps = table[table["metric"] == "border share gradcam"].set_index("arm")["value"]
     assert set(of_maps.index) == set(chest_resampling.ARMS) - {"smote of features"}
-    [line] = [line for line in done.stdout.splitlines() if line.startswith("| adasyn") and line.count("|") == 5]
-    assert f" {of_maps['adasyn']:.2f} " in line
+    of_maps_told = done.stdout.split("Class activation maps:")[1].split("\n\n")[1].splitlines()
+    [adasyn] = [line for line in of_maps_told if line.startswith("| adasyn")]
+    assert f" {of_maps['adasyn']:.2f} " in adasyn
+    assert "empty maps smoothgradcam++" in of_maps_told[0]
     assert (tmp_path / "chest-resampling-32px-1epochs-cpu.png").stat().st_size > 5000
     assert not list(tmp_path.glob("*curves*")), "one epoch is no curve"
     again = CliRunner().invoke(cli.app, command, catch_exceptions=False)

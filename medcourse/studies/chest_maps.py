@@ -21,7 +21,8 @@ def strip(model: nn.Module, test: mc.Cohort, title: str) -> tuple[Figure, dict[s
     The films are evenly spaced in the test set; nobody picked them.
 
     Returns:
-        The figure, and ``border share <method>`` (120 films) beside ``border share uniform``.
+        The figure; ``border share <method>`` (120 films) beside ``border share uniform``, and ``empty maps <method>``, the
+        share of those films on which nothing speaks for the class (they are left out of the mean).
     """
     few, many = _evenly(test, _SHOWN), _evenly(test, _MEASURED)
     figure, axes = plt.subplots(
@@ -30,7 +31,8 @@ def strip(model: nn.Module, test: mc.Cohort, title: str) -> tuple[Figure, dict[s
     borders = {"border share uniform": float(mc.border_share(np.ones((1, test.size, test.size)))[0])}
     for row, method in zip(axes, _METHODS, strict=True):
         share = mc.border_share(mc.activation_maps(model, many.images, method=method, target=1))
-        borders[f"border share {method}"] = float(pd.Series(share).mean())  # NaN where nothing speaks for the class
+        borders[f"border share {method}"] = float(pd.Series(share).mean())  # without the empty ones, NaN
+        borders[f"empty maps {method}"] = float(np.isnan(share).mean())
         maps = mc.activation_maps(model, few.images, method=method, target=1)
         row[0].set_ylabel(f"{method}\nborder {borders[f'border share {method}']:.2f}", fontsize=8)
         for axis, film, seen, label in zip(row, few.images, maps, few.table["label"], strict=True):

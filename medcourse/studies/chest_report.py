@@ -47,8 +47,8 @@ def report(runs: Runs) -> str:
         ]
     if "border share uniform" in runs.values():
         parts.append(
-            "Class activation maps: mean share in the border; a map without aim has that of the column uniform.\n\n"
-            + markdown(borders(runs))
+            "Class activation maps: mean share in the border, and of empty maps, which are left out of the mean; a map without "
+            "aim has the border share of the column uniform.\n\n" + markdown(borders(runs))
         )
     parts.append(recipe(runs))
     return "\n\n".join(parts)
@@ -94,13 +94,19 @@ def side_by_side(runs: Runs) -> pd.DataFrame:
 
 
 def borders(runs: Runs) -> pd.DataFrame:
-    """One row per arm with maps, one column per method: mean share of the maps in the border, and a uniform map's."""
-    shares = runs.values().filter(like="border share ").dropna(how="all")
+    """One row per arm with maps: by method the mean share in the border, a uniform map's, and the share of empty maps.
+
+    Our first runs did not count the empty ones: "-", and no column where no run did.
+    """
+    shares = runs.values().filter(regex="^(border share|empty maps) ").dropna(how="all")
     table = shares.rename(columns=lambda name: name.removeprefix("border share ")).groupby("arm").agg(_spread)
     return table.reindex([arm for arm in _arms(runs) if arm in table.index])
 
 
 def _spread(values: pd.Series) -> str:
+    values = values.dropna()
+    if values.empty:
+        return "-"
     return f"{values.mean():.2f}" + (f" ± {values.std():.2f}" if len(values) > 1 else "")
 
 
