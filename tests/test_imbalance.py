@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -175,3 +176,29 @@ def test_two_real_processes_share_each_epoch(tmp_path: Path):
 def test_multilabel_targets_are_refused_in_words(ask):
     with pytest.raises(TrainingError, match=r"multilabel targets of 3 findings for 400 images.*relabel"):
         ask(make_multilabel().targets)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"labels": [0.0] * 6 + [1.0] * 2 + [np.nan] * 2}, "2 images have no label, e.g. row 8"),
+        ({"labels": pd.Series(["a", "b", None])}, "1 images have no label, e.g. row 2"),
+        ({"labels": pd.Series(["a", "b", pd.NA], dtype="string")}, "1 images have no label"),
+        ({"labels": [0, 1], "groups": [["a"], ["b"]]}, "one group per image"),
+        ({"labels": [0, 1], "seed": -1}, "seed=-1 must be"),
+        ({"labels": [0, 1], "seed": None}, "seed=None must be"),
+    ],
+)
+def test_labels_groups_and_seeds_that_are_none(arguments, named):
+    with pytest.raises(TrainingError, match=named):
+        BalancedSampler(**arguments)
+
+
+def test_names_are_labels_too():
+    assert list(BalancedSampler(["b", "a", "a"], seed=1)) == list(BalancedSampler([1, 0, 0], seed=1))
+
+
+def test_targets_that_are_no_array():
+    with pytest.raises(TrainingError, match="needs an array of targets"):
+        pos_neg_weights([[1, 0], [1]])
+    assert class_weights(torch.tensor([0, 1, 1])).tolist() == pytest.approx([1.5, 0.75])

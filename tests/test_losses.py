@@ -177,11 +177,41 @@ def test_losses_move_and_say_what_they_are():
         (lambda: FocalLoss(2, [1, 1, 1])(LOGITS, FINDINGS), "alpha is one number"),
         (lambda: LogitAdjustedLoss([1, 1])(LOGITS, LABELS), "for 2 classes, the model gives 3"),
         (lambda: CostSensitiveLoss(COSTS)(LOGITS, FINDINGS[:, 0]), "needs logits N x K"),
+        (lambda: WeightedBCELoss(1, 1)(LOGITS, torch.full_like(LOGITS, -1.0)), r"also \[-1\.0\]"),
+        (lambda: FocalLoss()(LOGITS, torch.full_like(LOGITS, 0.9)), r"also \[0\.9\]"),
+        (
+            lambda: CostSensitiveLoss(COSTS)(LOGITS, torch.full_like(LABELS, -1)),
+            r"targets 0\.\.2; there are also \[-1\]",
+        ),
+        (lambda: LogitAdjustedLoss([1, 1, 1])(LOGITS, torch.full_like(LABELS, -100)), r"also \[-100\]"),
+        (lambda: FocalLoss()(LOGITS, LABELS + 3), r"targets 0\.\.2; there are also"),
+        (lambda: FocalLoss("2"), "gamma='2': give a number"),
+        (lambda: FocalLoss(2, [[1, 2], [3, 4]]), "one number, or one weight per class"),
+        (lambda: WeightedBCELoss([[1, 2]], [[1, 2]]), "give pairs"),
+        (lambda: WeightedBCELoss([1, 1], [1, 1])(LOGITS[:, 0], FINDINGS[:, 0]), "for 2 classes, the model gives 1"),
+        (lambda: LogitAdjustedLoss(["a", "b"]), "counts must be numbers"),
+        (lambda: LogitAdjustedLoss([1, 1], tau=None), "tau=None: give a number"),
+        (lambda: FocalLoss()(LOGITS.tolist(), LABELS), "needs tensors, not list, Tensor"),
     ],
 )
 def test_a_wrong_loss(make, named):
     with pytest.raises(TrainingError, match=named):
         make()
+
+
+def test_the_callers_array_may_change():
+    weights = np.array([0.5, 0.5], dtype=np.float32)
+    loss = WeightedBCELoss(weights, weights)
+    weights[0] = 7
+    assert loss.w_p.tolist() == [0.5, 0.5]
+
+
+def test_a_logit_that_is_no_number_is_left_out_where_nothing_was_assessed():
+    logits = torch.tensor([[NAN, 1.0]], requires_grad=True)
+    loss = WeightedBCELoss(1, 1)(logits, torch.tensor([[NAN, 1.0]]))
+    loss.backward()
+    assert loss.item() == pytest.approx(np.log1p(np.exp(-1)))
+    assert logits.grad[0, 0] == 0
 
 
 def test_class_weights_are_those_of_cui_et_al():

@@ -5,7 +5,7 @@ from torch import nn
 
 from medcourse.errors import ExplanationError
 from medcourse.explanation.localisation import border_share
-from medcourse.explanation.maps import _last_picture, activation_maps
+from medcourse.explanation.maps import _last_picture, _run, activation_maps
 from medcourse.training.models import build_model
 from tests.conftest import make_cohort
 
@@ -24,6 +24,26 @@ class BrightSpot(nn.Module):
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
         return self.fc(self.features(images - 0.5).relu().mean((2, 3)))
+
+
+class BrightSpotSquared(BrightSpot):
+    """Its score is curved, and both kinds of spots count, so that the noise of SmoothGrad-CAM++ shows in the map."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.act = nn.ReLU()
+        with torch.no_grad():
+            self.fc.weight[1] = torch.tensor([1.0, 0.4])
+
+    def head(self, seen: torch.Tensor) -> torch.Tensor:
+        return self.fc(seen.square().mean((2, 3)))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.head(self.act(self.features(images - 0.5)))
+
+
+def grain() -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (4, 1, 12, 12), dtype=np.uint8)
 
 
 def spots() -> np.ndarray:
@@ -73,7 +93,7 @@ def test_frozen_models_and_their_layers(name, layer):
     assert all(weight.grad is None for weight in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
     model.eval()
-    assert _last_picture(model, torch.rand(1, 1, 64, 64)) == layer
+    assert _last_picture(model, _run(model, torch.rand(1, 1, 64, 64)), (1, 1, 64, 64)) == layer
 
 
 @pytest.mark.parametrize(
@@ -85,11 +105,60 @@ def test_frozen_models_and_their_layers(name, layer):
         ({"images": spots()[0]}, "give N x C x H x W"),
         ({"images": spots().astype(np.float32)}, "range from 128 to 250"),
         ({"images": spots()[:, :, :1, :1]}, "more than one cell"),
+        ({"images": np.full((1, 1, 32, 32), np.nan, np.float32)}, "range from nan to nan"),
+        ({"images": spots().repeat(3, axis=1)}, r"does not take images of \(3, 32, 32\)"),
+        ({"target": "1"}, "target='1': give the position"),
+        ({"target": 1.0}, r"target=1\.0"),
+        ({"target": [1, 1, 1, 1]}, "give the position of a class"),
+        ({"layer": "fc"}, "the layer 'fc' gives no picture"),
+        ({"layer": ""}, "no layer '' ran in the model; pictures come from features"),
+        ({"method": ["gradcam"]}, "give one of gradcam"),
+        ({"model": None}, r"the model is a NoneType"),
+        ({"model": nn.Conv2d(1, 2, 3)}, r"the model gives \(1, 2, 30, 30\); maps need logits"),
+        ({"batch_size": 2.5}, r"batch_size=2\.5: give a whole number"),
     ],
 )
 def test_a_wrong_request(arguments, named):
     with pytest.raises(ExplanationError, match=named):
         activation_maps(**({"model": BrightSpot(), "images": spots()} | arguments))
+
+
+def test_a_noisy_map_does_not_depend_on_its_batch():
+    together, in_threes, alone = (
+        activation_maps(BrightSpotSquared(), grain(), "smoothgradcam++", 1, "act", batch_size=n) for n in (4, 3, 1)
+    )
+    assert np.allclose(together, in_threes, atol=1e-5)
+    assert np.allclose(together, alone, atol=1e-5)
+    assert not np.allclose(together, activation_maps(BrightSpotSquared(), grain(), "gradcam", 1, "act"), atol=0.02)
+
+
+def test_smoothgradcam_is_that_of_its_formula():
+    """By hand on one layer: derivatives averaged over the copies, then the weights of Omeiza et al."""
+    model, image = BrightSpotSquared().eval(), torch.from_numpy(grain()[:1]).float() / 255
+    noise, sums, copies = torch.Generator().manual_seed(0), [0.0, 0.0, 0.0], 4
+    for _ in range(copies):
+        seen = model.features(image + 0.3 * torch.randn(image.shape[1:], generator=noise) - 0.5).relu().detach()
+        seen.requires_grad_()
+        slope = torch.autograd.grad(model.head(seen)[:, 1].sum(), seen)[0]
+        sums = [total + slope**power / copies for power, total in enumerate(sums, start=1)]
+    act = model.features(image - 0.5).relu().detach()
+    alpha = sums[1] / (2 * sums[1] + (sums[2] * act).sum((2, 3), keepdim=True) + 1e-8)
+    cells = ((alpha * sums[0].relu()).sum((2, 3), keepdim=True) * act).sum(1).relu()[0]
+    by_hand = (cells - cells.min()) / (cells.max() - cells.min())
+    found = activation_maps(model, image, "smoothgradcam++", target=1, layer="act")
+    assert np.allclose(found[0], by_hand.numpy(), atol=1e-3)
+
+
+def test_modes_precision_and_inference_mode():
+    cohort = make_cohort(4, size=32)
+    model = build_model("resnet18", cohort).train()
+    model.network.bn1.eval()
+    maps = activation_maps(model, cohort.images)
+    assert model.network.layer1.training
+    assert not model.network.bn1.training
+    with torch.inference_mode():
+        assert np.array_equal(activation_maps(model, cohort.images), maps)
+    assert activation_maps(model.bfloat16(), cohort.images).dtype == np.float32
 
 
 def test_border_share():
@@ -100,11 +169,21 @@ def test_border_share():
     shares = border_share(maps, width=0.1)
     assert shares[:3].tolist() == pytest.approx([0.36, 0, 1])
     assert np.isnan(shares[3])
+    inside = np.random.default_rng(0).random((50, 20, 20))
+    inside[:, :2] = inside[:, -2:] = inside[:, :, :2] = inside[:, :, -2:] = 0
+    assert (border_share(inside) >= 0).all(), "rounding goes no further than 0"
 
 
 @pytest.mark.parametrize(
-    ("maps", "width"), [(np.ones((3, 3)), 0.1), (-np.ones((1, 3, 3)), 0.1), (np.ones((1, 3, 3)), 0.5)]
+    ("maps", "width"),
+    [
+        (np.ones((3, 3)), 0.1),
+        (-np.ones((1, 3, 3)), 0.1),
+        (np.ones((1, 3, 3)), 0.5),
+        (np.ones((1, 3, 3)), None),
+        ([["a"]], 0.1),
+    ],
 )
 def test_no_border_share(maps, width):
-    with pytest.raises(ExplanationError, match=r"must be N x H x W|between 0 and 0\.5"):
+    with pytest.raises(ExplanationError, match=r"must be N x H x W|must be numbers|between 0 and 0\.5"):
         border_share(maps, width)

@@ -134,6 +134,20 @@ def test_the_interval_covers_the_truth_in_clustered_data():
     assert hits[None] / 150 < 0.75
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"seed": -1}, "seed=-1"),
+        ({"ci": "95"}, "ci='95'"),
+        ({"n_boot": None}, "n_boot=None"),
+        ({"pred": None}, "NoneType"),
+    ],
+)
+def test_arguments_of_another_kind(arguments, named):
+    with pytest.raises(EvaluationError, match=named):
+        evaluate(**({"pred": predictions(*simulate(40)), "n_boot": 40} | arguments))
+
+
 def test_same_seed_same_interval():
     pred = predictions(*simulate())
     a, b, c = (evaluate(pred, n_boot=100, seed=s) for s in (4, 4, 5))

@@ -24,6 +24,13 @@ from tests.conftest import make_cohort, make_multilabel
 METHODS = ["under", "over", "smote", "borderline-smote", "augment"]
 
 
+class Broken(nn.Module):
+    """Gives features that are no numbers."""
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return images.flatten(1) * float("nan")
+
+
 def imbalanced(n: int = 120, rare: int = 24, size: int = 16, channels: int = 1, seed: int = 0, **more) -> Cohort:
     """Noise with a faint bright corner in the rare class, so that the classes overlap; two images per group."""
     rng = np.random.default_rng(seed)
@@ -300,6 +307,50 @@ def test_parents_that_cannot_be_read():
     assert len(find_leaks(parts).groups) == 1  # a plain id is an id
 
 
+def test_two_sets_may_use_the_same_ids_for_other_images():
+    train, test = imbalanced(), imbalanced(seed=1)
+    test.table["group"] = "other " + test.table["group"]
+    sets = {"train": resample(train, "smote"), "test": test}
+    assert not find_leaks(sets)
+    assert not find_leaks(dict(reversed(sets.items())))
+    only_new = sets["train"].subset(
+        sets["train"].table["synthetic"]
+    )  # whose parents? nobody can know, so all are named
+    told = find_leaks({"new": only_new, "train": train, "test": test}).groups
+    assert set(told["right"]) == {"train", "test"}
+    assert len(find_leaks({"new": only_new, "train": train}).groups) == (told["right"] == "train").sum()
+
+
+def test_zero_padded_ids_and_groups_survive_a_csv_file():
+    cohort = imbalanced()
+    table = cohort.table.assign(group=[f"{int(g[1:]):03d}" for g in cohort.table["group"]])
+    cohort = Cohort(np.asarray(cohort.images), table.set_axis([f"{k:03d}" for k in range(120)]), cohort.classes)
+    result = resample(cohort, "smote")
+    ill = table.loc[table["label"] == "ill", "group"].unique()
+    tested = result.table["group"].isin(ill[:3])
+    sets = {"train": result.subset(~tested), "test": result.subset(tested)}
+    leaks = find_leaks(sets).groups
+    again = {name: reloaded(part) for name, part in sets.items()}
+    assert again["test"].table.index.dtype == again["test"].table["group"].dtype == np.int64  # what a CSV file does
+    assert len(leaks) > 0
+    assert find_leaks(again).groups["n_left"].tolist() == leaks["n_left"].tolist()
+    halves = {"a": cohort.subset(cohort.table.index[::2]), "b": reloaded(cohort.subset(cohort.table.index[1::2]))}
+    assert len(find_leaks(halves).groups) == table["group"].nunique()
+
+
+@pytest.mark.parametrize(
+    ("parts", "named"),
+    [
+        ({"a": imbalanced(), "b": None}, "the set 'b' is NoneType, not a cohort"),
+        ([imbalanced(), imbalanced()], "needs sets by name"),
+        ({"a": imbalanced(), "b": imbalanced().table}, "the set 'b' is DataFrame"),
+    ],
+)
+def test_leaks_are_sought_in_cohorts(parts, named):
+    with pytest.raises(CohortError, match=named):
+        find_leaks(parts)
+
+
 def test_numbers_as_ids_survive_a_csv_file():
     cohort = imbalanced()
     cohort = Cohort(np.asarray(cohort.images), cohort.table.set_axis(range(120)), cohort.classes)
@@ -329,11 +380,30 @@ def test_synthetic_images_train_but_are_not_evaluated():
         ({"method": "augment", "augment": "skin", "space": "features", "encoder": nn.Flatten()}, "changes pixels"),
         ({"method": "augment", "augment": "skin", "copies": 0}, "1 or more"),
         ({"method": "over", "copies": 2}, "not for 'over'"),
+        ({"method": "augment", "augment": lambda images: images}, "a policy's name or an mc.Augmentation"),
+        ({"method": "smote", "seed": -1}, "seed=-1 must be a whole number of 0 or more"),
+        ({"method": "augment", "augment": "skin", "seed": 1.5}, r"seed=1\.5 must be"),
+        ({"method": "smote", "space": "features", "encoder": nn.Conv2d(3, 4, 3)}, "does not take the images of"),
+        ({"method": "smote", "space": "features", "encoder": Broken()}, "not finite for 120 images, e.g. 'i"),
+        ({"method": "over", "cohort": None}, "needs a cohort"),
     ],
 )
 def test_a_wrong_request(arguments, named):
     with pytest.raises(TrainingError, match=named):
-        resample(imbalanced(), **arguments)
+        resample(**({"cohort": imbalanced()} | arguments))
+
+
+def test_numbers_of_numpy_are_numbers():
+    told = resample(imbalanced(), "augment", seed=np.int64(3), augment="skin", copies=np.int64(2))
+    assert np.array_equal(told.images, resample(imbalanced(), "augment", seed=3, augment="skin", copies=2).images)
+
+
+def test_an_encoder_keeps_the_modes_of_its_parts():
+    encoder = build_model("resnet18", imbalanced(size=32)).train()
+    encoder.network.bn1.eval()
+    encode(imbalanced(size=32), encoder)
+    assert encoder.network.layer1.training
+    assert not encoder.network.bn1.training
 
 
 def test_cohorts_that_cannot_be_resampled():

@@ -34,6 +34,12 @@ def test_no_group_on_both_sides_and_every_image_once(seed: int):
     assert table["prevalence"].max() - table["prevalence"].min() < 0.03
 
 
+@pytest.mark.parametrize("seed", [-1, 1.5, "a", None, True])
+def test_a_seed_is_a_whole_number(seed):
+    with pytest.raises(SplitError, match="must be a whole number of 0 or more"):
+        split(imbalanced(), seed=seed)
+
+
 def test_same_seed_same_split_other_seed_other_split():
     cohort = imbalanced()
     a, b, c = (split(cohort, seed=s).test.table.index.tolist() for s in (1, 1, 2))

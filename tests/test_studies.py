@@ -21,6 +21,14 @@ def outcome(**test):
     return Outcome({"test": test})
 
 
+@pytest.mark.parametrize("number", ["--size", "--seeds", "--epochs"])
+def test_numbers_below_one_are_refused(number, tmp_path):
+    with pytest.raises(EvaluationError, match=f"{number[2:]}=0: give 1 or more"):
+        CliRunner().invoke(
+            cli.app, ["reproduce", "skin-forum", number, "0", "--out", str(tmp_path)], catch_exceptions=False
+        )
+
+
 def test_results_grow_and_are_found_again(tmp_path):
     results = Results(tmp_path / "results", "s")
     assert not results.has(RUN)

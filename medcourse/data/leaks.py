@@ -4,6 +4,8 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -49,7 +51,9 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_dup
     """Groups and identical pictures that two sets share.
 
     A synthetic image (of ``mc.resample``; column ``parents``) counts for the groups of the images that it was made from,
-    not for its own. A parent that stands in none of the sets counts as a group of its own.
+    not for its own. Parents are looked up in the image's own set, then in all others, whose ids may name other images. A
+    parent that stands in none of the sets counts as a group of its own. A text that reads as a number of the other set
+    ("007" and 7) is the same name: CSV files turn one into the other.
 
     Args:
         parts: sets by name, e.g. ``{"train": a, "test": b}``, or the result of ``mc.split``.
@@ -63,12 +67,17 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_dup
         (SHA-256 of the decoded image), whatever their file names; compare sets that were loaded at the same size.
 
     Raises:
-        CohortError: fewer than two sets, a set without the column, or parents that cannot be read.
+        CohortError: fewer than two sets, something else than cohorts, a set without the column, or parents that cannot be
+            read.
     """
+    if not isinstance(parts, Mapping | Splits):
+        raise CohortError(f"find_leaks needs sets by name, {{'train': a, 'test': b}}, not {type(parts).__name__}")
     sets = dict(parts.items())
     if len(sets) < 2:
         raise CohortError(f"find_leaks compares two or more sets; it was given {list(sets)}")
     for name, part in sets.items():
+        if not isinstance(part, Cohort):
+            raise CohortError(f"the set '{name}' is {type(part).__name__}, not a cohort; leave it out, or load it")
         if by not in part.table.columns:
             raise CohortError(f"by='{by}': the set '{name}' has no such column; it has {list(part.table.columns)}")
     members = _members(sets, by)
@@ -93,14 +102,42 @@ def _members(sets: Mapping[str, Cohort], by: str) -> dict[str, pd.Series]:
     parents = {name: parents_of(part.table) for name, part in sets.items()}
     made = {name: ids.map(len) > 0 for name, ids in parents.items()}
     own = {name: part.table.loc[~made[name], by].astype(object) for name, part in sets.items()}
-    group_of = {str(image): group for groups in own.values() for image, group in groups.items()}
-    return {
-        name: pd.concat([own[name], ids[made[name]].map(lambda ids: list({group_of.get(i, i) for i in ids})).explode()])
-        for name, ids in parents.items()
+    groups = {name: _by_name(of_set) for name, of_set in own.items()}
+    members = {}
+    for name, ids in parents.items():
+        at_home, elsewhere = groups[name], [known for other, known in groups.items() if other != name]
+        made_from = [
+            list({group for i in row for group in _groups_of(i, at_home, elsewhere)}) for row in ids[made[name]]
+        ]
+        members[name] = pd.concat([own[name], pd.Series(made_from, dtype=object).explode()])
+    return members
+
+
+def _by_name(groups: pd.Series) -> dict[Any, Any]:
+    """The group of every image, by its id as text; by its number, too, where the id is one."""
+    by_text = {str(image): group for image, group in groups.items()}
+    return by_text | {
+        int(image): group for image, group in zip(groups.index.tolist(), groups, strict=True) if isinstance(image, int)
     }
 
 
+def _groups_of(parent: str, at_home: dict[Any, Any], elsewhere: list[dict[Any, Any]]) -> list[Any]:
+    """The parent's group in its own set; else its groups in all others, which may use one id for several images."""
+    for places in ([at_home], elsewhere):
+        names = (parent, int(parent)) if parent.isdecimal() else (parent,)
+        if found := [known[name] for known in places for name in names if name in known]:
+            return found
+    return [parent]
+
+
+def _as_numbers_of(a: pd.Series, b: pd.Series) -> pd.Series:
+    """``b``, with every text that reads as one of ``a``'s numbers turned into it."""
+    numbers = {int(group) for group in a.unique() if isinstance(group, Integral | float) and group % 1 == 0}
+    return b.map(lambda g: int(g) if isinstance(g, str) and g.isdecimal() and int(g) in numbers else g)
+
+
 def _shared_groups(left: str, a: pd.Series, right: str, b: pd.Series) -> pd.DataFrame:
+    a, b = _as_numbers_of(b, a), _as_numbers_of(a, b)
     n = pd.concat([a.value_counts(), b.value_counts()], axis=1, join="inner").sort_index(key=lambda i: i.astype(str))
     return pd.DataFrame(
         {"left": left, "right": right, "group": n.index, "n_left": n.iloc[:, 0].array, "n_right": n.iloc[:, 1].array}

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -67,7 +68,7 @@ def split(
         seed: the same seed and cohort give the same split.
 
     Raises:
-        SplitError: impossible shares, too few images of a class, or a training set left without a class.
+        SplitError: impossible shares, a seed that is no whole number of 0 or more, too few images of a class, or a training set left without a class.
         LeakageError: a group stands both inside and outside the ids given as test or val, or the cohort holds synthetic
             images (of ``mc.resample``), whose parents could land on the other side.
     """
@@ -83,6 +84,8 @@ def split(
     shares = [float(np.asarray(s)) for s in (test, val) if _is_share(s)]
     if any(s < 0 for s in shares) or sum(shares) >= 1:
         raise SplitError(f"test={test!r} and val={val!r} must be shares of 0 or more that sum to less than 1")
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise SplitError(f"seed={seed!r} must be a whole number of 0 or more")
     rng = np.random.default_rng(seed)
     part_of = np.zeros(len(cohort), dtype=np.int64)  # 0 train, 1 test, 2 val
     for number, (name, wanted) in enumerate([("test", test), ("val", val)], start=1):

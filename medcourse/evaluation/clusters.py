@@ -7,13 +7,13 @@ Bootstrap, ch. 13 for the percentile interval).
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.data.synthetic import is_synthetic
-from medcourse.errors import EvaluationError, LeakageError
+from medcourse.errors import EvaluationError
 
 CHUNK = 250_000  # draws x images in one step: 2 MB per array, so that the arrays stay near the processor's cache
 
@@ -69,23 +69,14 @@ def find_clusters(table: pd.DataFrame, cluster: str | None) -> Clusters:
     return Clusters(codes.astype(np.int64), len(names))
 
 
-def refuse_synthetic(table: pd.DataFrame) -> None:
-    """Raise LeakageError when the column ``synthetic`` marks any image: performance is told on patients only."""
-    made = is_synthetic(table)
-    if made.any():
-        raise LeakageError(
-            f"synthetic images are not patients: {int(made.sum())} of {len(table)} images are marked synthetic, e.g. "
-            f"{table.index[made][:3].tolist()}. Resample the training set only, or evaluate "
-            "pred.subset(pred.table['synthetic'].ne(True))"
-        )
-
-
-def check_interval(ci: float, n_boot: int) -> None:
-    """Raise EvaluationError unless 0 < ci < 1 and ``n_boot`` draws can show both ends of the interval."""
-    if not 0 < ci < 1:
+def check_interval(ci: float, n_boot: int, seed: int) -> None:
+    """EvaluationError unless 0 < ci < 1, ``n_boot`` draws can show both ends, and seed is a whole number of 0 or more."""
+    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
+        raise EvaluationError(f"seed={seed!r} must be a whole number of 0 or more")
+    if not isinstance(ci, Real) or not 0 < ci < 1:
         raise EvaluationError(f"ci={ci!r} must lie between 0 and 1, e.g. 0.95")
     least = int(np.ceil(round(2 / (1 - ci), 6)))
-    if int(n_boot) != n_boot or n_boot < least:
+    if not isinstance(n_boot, Real) or int(n_boot) != n_boot or n_boot < least:
         raise EvaluationError(f"n_boot={n_boot!r}: a {ci:.0%} interval needs a whole number of draws, {least} or more")
 
 

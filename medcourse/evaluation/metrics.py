@@ -15,12 +15,11 @@ from medcourse.evaluation.clusters import (
     every_draw_alike,
     find_clusters,
     percentile_limits,
-    refuse_synthetic,
 )
 from medcourse.evaluation.exact import Limits, Setting, limits_at_edge
 from medcourse.evaluation.exact import PredictiveValues as PredictiveValues
 from medcourse.evaluation.exact import predictive_values as predictive_values
-from medcourse.evaluation.predictions import Predictions
+from medcourse.evaluation.predictions import Predictions, refuse_synthetic
 from medcourse.evaluation.ranking import METRICS, Floats, Ranking
 from medcourse.evaluation.thresholds import checked_threshold
 
@@ -65,7 +64,7 @@ def evaluate(
         EvaluationError: more than two classes, no such column, or an argument outside its range.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
-    check_interval(ci, n_boot)
+    check_interval(ci, n_boot, seed)
     if prevalence is not None and not 0 < prevalence < 1:
         raise EvaluationError(f"prevalence={prevalence!r} must lie between 0 and 1 (0.1 for 10 %)")
     ranking = _ranking(pred, threshold)
@@ -119,7 +118,9 @@ def compare(
         EvaluationError: other images, other labels or classes, or what ``evaluate`` refuses.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
-    check_interval(ci, n_boot)
+    check_interval(ci, n_boot, seed)
+    for pred in (before, after):
+        refuse_synthetic(pred)
     cuts = tuple(threshold) if isinstance(threshold, Sequence | np.ndarray) else (threshold, threshold)
     if len(cuts) != 2 or isinstance(threshold, str):
         raise EvaluationError(f"threshold={threshold!r}: give one number, or a pair (before, after)")
@@ -191,7 +192,7 @@ def _aligned(before: Predictions, after: Predictions) -> Predictions:
 
 
 def _ranking(pred: Predictions, threshold: float) -> Ranking:
-    refuse_synthetic(pred.table)
+    refuse_synthetic(pred)
     return Ranking(pred.targets, pred.scores, checked_threshold(threshold))
 
 

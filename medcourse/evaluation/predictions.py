@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from medcourse.errors import EvaluationError
+from medcourse.data.synthetic import is_synthetic
+from medcourse.errors import EvaluationError, LeakageError
 
 Task = Literal["binary", "multiclass", "multilabel"]
 
@@ -264,3 +265,19 @@ def _labels(table: pd.DataFrame, classes: tuple[str, ...]) -> NDArray[Any]:
             f"e.g. {_some(table.index[~known])}"
         )
     return labels
+
+
+def refuse_synthetic(pred: Predictions) -> None:
+    """LeakageError when the column ``synthetic`` marks any image: performance is told on patients only.
+
+    EvaluationError for anything but ``Predictions``.
+    """
+    if not isinstance(pred, Predictions):
+        raise EvaluationError(f"give mc.Predictions (trainer.predict(cohort)), not {type(pred).__name__}")
+    made = is_synthetic(pred.table)
+    if made.any():
+        raise LeakageError(
+            f"synthetic images are not patients: {int(made.sum())} of {len(pred)} images are marked synthetic, e.g. "
+            f"{pred.table.index[made][:3].tolist()}. Resample the training set only, or evaluate "
+            "pred.subset(pred.table['synthetic'].astype(str).ne('True'))"
+        )

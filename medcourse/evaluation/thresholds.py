@@ -7,8 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medcourse.errors import EvaluationError
-from medcourse.evaluation.clusters import refuse_synthetic
-from medcourse.evaluation.predictions import Predictions
+from medcourse.evaluation.predictions import Predictions, refuse_synthetic
 
 ARGUMENTS: dict[str, dict[str, float | None]] = {
     "youden": {},
@@ -53,7 +52,7 @@ def choose_threshold(
         LeakageError: the table's column ``synthetic`` marks an image.
     """
     options = _options(rule, {"at": at, "fn": fn, "fp": fp, "prevalence": prevalence})
-    refuse_synthetic(pred.table)
+    refuse_synthetic(pred)
     scores = pred.scores
     for name, count in zip(pred.classes, np.bincount(pred.targets, minlength=2), strict=True):
         if count == 0:
@@ -90,7 +89,7 @@ def confusion(pred: Predictions, threshold: float = 0.5) -> pd.DataFrame:
         EvaluationError: a threshold that is no number, or multilabel predictions.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
-    refuse_synthetic(pred.table)
+    refuse_synthetic(pred)
     pred.refuse_multilabel()
     k = len(pred.classes)
     called = pred.called(checked_threshold(threshold))

@@ -9,8 +9,8 @@ from medcourse.errors import ExplanationError
 def border_share(maps: ArrayLike, width: float = 0.1) -> NDArray[np.float64]:
     """The share of each map that lies in a frame along the image's border.
 
-    A map that is the same everywhere has the share ``border_share(np.ones_like(maps))``, 0.36 for the width 0.1: print it
-    beside the figure. Markers and collimator edges stand in the border of a film, so a share far above it is suspicious.
+    A map that is the same everywhere has the share ``border_share(np.ones_like(maps))``, 0.34 to 0.36 for the width 0.1
+    (whole pixels): print it beside the figure. Markers and collimator edges stand in the border of a film, so a share far above it is suspicious.
 
     Args:
         maps: 0 or more, N x H x W (``mc.activation_maps``).
@@ -22,7 +22,10 @@ def border_share(maps: ArrayLike, width: float = 0.1) -> NDArray[np.float64]:
     Raises:
         ExplanationError: maps of another shape, negative or not finite, or a width out of range.
     """
-    values = np.asarray(maps, dtype=np.float64)
+    try:
+        values, width = np.asarray(maps, dtype=np.float64), float(width)
+    except (TypeError, ValueError) as error:
+        raise ExplanationError(f"maps must be numbers, N x H x W, and width={width!r} one number ({error})") from error
     if values.ndim != 3 or not (np.isfinite(values) & (values >= 0)).all():
         raise ExplanationError(f"maps have shape {values.shape}; they must be N x H x W, finite and 0 or more")
     if not 0 < width < 0.5:
@@ -30,4 +33,5 @@ def border_share(maps: ArrayLike, width: float = 0.1) -> NDArray[np.float64]:
     rows, columns = (max(1, round(width * side)) for side in values.shape[1:])
     whole = values.sum((1, 2))
     inner = values[:, rows:-rows, columns:-columns].sum((1, 2))
-    return np.divide(whole - inner, whole, out=np.full(len(values), np.nan), where=whole > 0)
+    frame = np.maximum(whole - inner, 0.0)  # rounding
+    return np.divide(frame, whole, out=np.full(len(values), np.nan), where=whole > 0)

@@ -1,5 +1,8 @@
 """Class activation maps: where in the image a convolutional network finds what speaks for a class (torchcam does it)."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -15,12 +18,25 @@ _NOISE = 0.3  # of SmoothGrad-CAM++, in standard deviations of the pixels
 
 
 class _SmoothGradCAMpp(SmoothGradCAMpp):
-    """torchcam 0.5 weighs the activations of its last noisy copy; these are the image's own."""
+    """The weights of Omeiza et al., averaged over the noisy copies; an image's map does not depend on its batch.
 
-    def _get_weights(self, *arguments: Any, **more: Any) -> list[Tensor]:
-        own = list(self.hook_a)
-        weights = super()._get_weights(*arguments, **more)
+    torchcam 0.5 takes the activations and the first derivative of the last noisy copy, and noise for the whole batch.
+    """
+
+    def _compute_smoothgrad_weights(self, class_idx: int | list[int], eps: float, **more: Any) -> list[Tensor]:
+        own, noise = list(self.hook_a), torch.Generator().manual_seed(0)
+        sums = [[torch.zeros_like(act) for act in own] for _power in range(3)]
+        for _copy in range(self.num_samples):
+            drawn = self.std * torch.randn(self._input.shape[1:], generator=noise)
+            self._backprop(self.model((self._input + drawn.to(self._input)).requires_grad_()), class_idx, **more)
+            for power, of_layers in enumerate(sums, start=1):
+                for total, gradient in zip(of_layers, self.hook_g, strict=True):
+                    total += gradient**power / self.num_samples
         self.hook_a = own
+        weights = []
+        for act, first, second, third in zip(own, *sums, strict=True):
+            total = (third * act).sum((2, 3), keepdim=True)
+            weights.append((second / (2 * second + total + eps) * first.relu()).sum((2, 3)))
         return weights
 
 
@@ -38,83 +54,122 @@ def activation_maps(
     """One map per image of what speaks for a class, its cells stretched to 0..1.
 
     The map has as few cells as the layer (ResNet18 at 160 px: 5 x 5) and is enlarged to the image. Frozen models have maps,
-    too. The model's mode and gradients are left as they were.
+    too. The model's modes and gradients are left as they were.
 
     Args:
-        model: images in [0, 1] to logits, as ``mc.build_model`` makes them, where its weights lie.
+        model: images in [0, 1] to logits, N x K, as ``mc.build_model`` makes them, where its weights lie.
         images: uint8 or float in [0, 1], N x C x H x W (``cohort.images``, an array or a tensor).
         method: "gradcam" (Selvaraju et al. 2017) or "smoothgradcam++" (Omeiza et al. 2019; four noisy copies of each
-            image, noise from a fixed seed).
+            image, the same noise for every image, from a fixed seed). In a network that averages its last layer over the
+            image (ResNet, DenseNet) the noise changes nothing there: the derivatives are the weights of the head.
         target: position of the class; None: for each image the class with the largest logit.
-        layer: name in ``model.named_modules()``; None: what enters the last layer, while it still is a picture.
+        layer: name in ``model.named_modules()``, one that gives a picture; None: what enters the last layer, while it
+            still is a picture.
         batch_size: images at once.
 
     Returns:
-        float32, N x H x W, in [0, 1]; all 0 where nothing in the layer speaks for the class.
+        float32, N x H x W, in [0, 1]; all 0 where nothing in the layer speaks for the class, or everything alike.
 
     Raises:
-        ExplanationError: unknown method, target or layer, images of another kind, or a model without a map.
+        ExplanationError: unknown method, target or layer, images of another kind, a model that does not take them, or one
+            without a map.
     """
-    if method not in _METHODS:
-        raise ExplanationError(f"method='{method}': give one of {', '.join(_METHODS)}")
-    if len(np.shape(images)) != 4 or len(images) == 0 or batch_size < 1:
-        raise ExplanationError(f"images have shape {np.shape(images)}; give N x C x H x W, and batch_size of 1 or more")
-    device = next((weight.device for weight in model.parameters()), torch.device("cpu"))
-    was_training, maps = model.training, []
+    if not isinstance(method, str) or method not in _METHODS:
+        raise ExplanationError(f"method={method!r}: give one of {', '.join(_METHODS)}")
+    if not isinstance(model, nn.Module):
+        raise ExplanationError(
+            f"the model is a {type(model).__name__}; give a torch module (of a trainer: trainer.model)"
+        )
+    if len(np.shape(images)) != 4 or len(images) == 0:
+        raise ExplanationError(f"images have shape {np.shape(images)}; give N x C x H x W")
+    if not isinstance(batch_size, Integral) or batch_size < 1:
+        raise ExplanationError(f"batch_size={batch_size!r}: give a whole number of 1 or more")
+    weight = next((weight for weight in model.parameters() if weight.is_floating_point()), torch.zeros(1))
+    maps = []
+    with _evaluating(model), torch.inference_mode(False), torch.enable_grad():
+        ran = _run(model, _floats(images[:1]).to(weight))
+        _check_target(target, ran[-1][2])
+        layer = _last_picture(model, ran, np.shape(images)) if layer is None else _checked_layer(layer, ran)
+        more = {"std": _NOISE * _pixel_std(model)} if method == "smoothgradcam++" else {}
+        with _METHODS[method](model, layer, **more) as extractor:
+            for start in range(0, len(images), batch_size):
+                batch = _floats(images[start : start + batch_size]).to(weight).requires_grad_()  # frozen models, too
+                logits = model(batch)
+                classes = logits.argmax(1).tolist() if target is None else [int(target)] * len(batch)
+                (cells,) = extractor(classes, logits)
+                large = F.interpolate(cells[:, None].float(), batch.shape[2:], mode="bilinear", align_corners=False)
+                maps.append(large[:, 0].detach().clamp(0, 1).cpu().numpy())
+    return np.concatenate(maps)
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
+    modes = {module: module.training for module in model.modules()}
     model.eval()
     try:
-        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            layer = layer or _last_picture(model, _floats(images[:1]).to(device))
-            if layer not in dict(model.named_modules()):
-                raise ExplanationError(f"the model has no layer '{layer}'; see dict(model.named_modules())")
-            more = {"std": _NOISE * _pixel_std(model)} if method == "smoothgradcam++" else {}
-            with _METHODS[method](model, layer, **more) as extractor:
-                for start in range(0, len(images), batch_size):
-                    batch = (
-                        _floats(images[start : start + batch_size]).to(device).requires_grad_()
-                    )  # frozen models, too
-                    logits = model(batch)
-                    _check_target(target, logits)
-                    classes = logits.argmax(1).tolist() if target is None else [target] * len(batch)
-                    (cells,) = extractor(classes, logits)
-                    large = F.interpolate(cells[:, None], batch.shape[2:], mode="bilinear", align_corners=False)
-                    maps.append(large[:, 0].detach().float().clamp(0, 1).cpu().numpy())
+        yield
     finally:
-        model.train(was_training)
-    return np.concatenate(maps)
+        for module, training in modes.items():
+            module.training = training
 
 
 def _floats(images: Any) -> Tensor:
     pixels = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
     floats = pixels.detach().float() / 255 if pixels.dtype == torch.uint8 else pixels.detach().float()
-    if floats.min() < 0 or floats.max() > 1:
+    if not (floats.min() >= 0 and floats.max() <= 1):  # nor NaN
         raise ExplanationError(
             f"images range from {floats.min():g} to {floats.max():g}; give uint8, or floats in [0, 1]"
         )
     return floats
 
 
-def _last_picture(model: nn.Module, image: Tensor) -> str:
-    """The last layer to give more than one cell before the head (the last linear layer or convolution) runs."""
-    ran: list[tuple[str, nn.Module, Any]] = []
+_Ran = list[tuple[str, nn.Module, Any]]
+
+
+def _run(model: nn.Module, image: Tensor) -> _Ran:
+    """Name, module and output of every layer in the order in which they ran; last the model itself, named ""."""
+    ran: _Ran = []
 
     def note(name: str) -> Any:
         return lambda module, _inputs, output: ran.append((name, module, output))
 
-    hooks = [module.register_forward_hook(note(name)) for name, module in model.named_modules() if name]
+    hooks = [module.register_forward_hook(note(name)) for name, module in model.named_modules()]
     try:
         with torch.no_grad():
             model(image)
+    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
+        raise ExplanationError(f"the model does not take images of {tuple(image.shape[1:])}: {error}") from error
     finally:
         for hook in hooks:
             hook.remove()
+    logits = ran[-1][2]
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
+        raise ExplanationError(f"the model gives {what}; maps need logits, N x K")
+    return ran
+
+
+def _is_picture(output: Any) -> bool:
+    return isinstance(output, Tensor) and output.ndim == 4 and output[0, 0].numel() > 1
+
+
+def _checked_layer(layer: str, ran: _Ran) -> str:
+    outputs = [output for name, _, output in ran if name == layer and name]
+    if not outputs:
+        names = [name for name, _, output in ran if name and _is_picture(output)]
+        raise ExplanationError(f"no layer '{layer}' ran in the model; pictures come from {', '.join(names[-8:])}")
+    if not _is_picture(outputs[-1]):
+        raise ExplanationError(f"the layer '{layer}' gives no picture (N x C x h x w of more than one cell)")
+    return layer
+
+
+def _last_picture(model: nn.Module, ran: _Ran, shape: tuple[int, ...]) -> str:
+    """The last layer to give more than one cell before the head (the last linear layer or convolution) runs."""
     heads = [number for number, (_, module, _) in enumerate(ran) if isinstance(module, nn.Linear | nn.Conv2d)]
-    before = ran[: heads[-1]] if heads else []
-    pictures = [name for name, _, out in before if isinstance(out, Tensor) and out.ndim == 4 and out[0, 0].numel() > 1]
+    pictures = [name for name, _, output in (ran[: heads[-1]] if heads else []) if _is_picture(output)]
     if not pictures:
         raise ExplanationError(
-            f"no layer of {type(model).__name__} gives more than one cell for images of {tuple(image.shape[2:])} pixels; use "
+            f"no layer of {type(model).__name__} gives more than one cell for images of {tuple(shape[2:])} pixels; use "
             "larger images, or name a layer"
         )
     return pictures[-1]
@@ -127,5 +182,7 @@ def _pixel_std(model: nn.Module) -> float:
 
 
 def _check_target(target: int | None, logits: Tensor) -> None:
-    if target is not None and (isinstance(target, bool) or not 0 <= target < logits.shape[1]):
+    if target is None:
+        return
+    if isinstance(target, bool) or not isinstance(target, Integral) or not 0 <= target < logits.shape[1]:
         raise ExplanationError(f"target={target!r}: give the position of a class, 0..{logits.shape[1] - 1}, or None")

@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.training.batches import Batches, cut
-from medcourse.training.models import Classifier
+from medcourse.training.models import Classifier, evaluation_mode
+from medcourse.training.preconditions import explained
 
 _BATCH = 128
 
@@ -63,21 +64,30 @@ def encode(cohort: Cohort, encoder: nn.Module) -> Features:
             weights lie, in evaluation mode; its mode is put back.
 
     Raises:
-        TrainingError: a multilabel cohort, or an encoder that gives something else.
+        TrainingError: a multilabel cohort, an encoder that does not take its images, or one that gives something else or
+            numbers that are not finite.
     """
+    if not isinstance(cohort, Cohort):
+        raise TrainingError(f"encode needs a cohort (mc.load, mc.split), not {type(cohort).__name__}")
     if cohort.task == "multilabel":
         raise TrainingError(f"{cohort.name} is multilabel; take one finding: cohort.relabel(..., positive=...)")
     if not isinstance(encoder, nn.Module):
         raise TrainingError(f"the encoder is a {type(encoder).__name__}; give a torch module, e.g. mc.build_model(...)")
     device = next((weight.device for weight in encoder.parameters()), torch.device("cpu"))
-    data, was_training = Batches(cohort, device), encoder.training
-    encoder.eval()
-    try:
-        with torch.inference_mode():
-            parts = [_one_row_each(encoder, data.read(rows)[0]) for rows in cut(range(len(data)), _BATCH)]
-    finally:
-        encoder.train(was_training)
-    return Features(torch.cat(parts).numpy(), cohort.table.copy(), cohort.classes)
+    data = Batches(cohort, device)
+    what = f"{cohort.channels} x {cohort.size} x {cohort.size} pixels"
+    with (
+        evaluation_mode(encoder),
+        torch.inference_mode(),
+        explained(f"the encoder does not take the images of {cohort.name} ({what}); build it for this cohort"),
+    ):
+        values = torch.cat([_one_row_each(encoder, data.read(rows)[0]) for rows in cut(range(len(data)), _BATCH)])
+    if not values.isfinite().all():
+        strange = cohort.table.index[~values.isfinite().all(1).numpy()]
+        raise TrainingError(
+            f"the encoder gave features that are not finite for {len(strange)} images, e.g. {strange[0]!r}"
+        )
+    return Features(values.numpy(), cohort.table.copy(), cohort.classes)
 
 
 def _one_row_each(encoder: nn.Module, images: Tensor) -> Tensor:

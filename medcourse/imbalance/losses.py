@@ -5,6 +5,8 @@ loss=mc.FocalLoss())``. Only the ratio of costs or weights matters to where a lo
 learning rate.
 """
 
+import math
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -28,7 +30,7 @@ class WeightedBCELoss(nn.Module):
 
     Raises:
         TrainingError: weights that are negative, not finite, or of different lengths; in use: logits (float, N x K) and
-            targets (float, N x K: 1, 0 or NaN) of different shapes.
+            targets (float, N x K) of different shapes, or targets other than 1, 0 and NaN.
     """
 
     w_p: Tensor
@@ -38,12 +40,14 @@ class WeightedBCELoss(nn.Module):
         super().__init__()
         self.register_buffer("w_p", _weights("w_p", w_p))
         self.register_buffer("w_n", _weights("w_n", w_n))
-        if self.w_p.shape != self.w_n.shape:
-            raise TrainingError(f"w_p has shape {tuple(self.w_p.shape)}, w_n {tuple(self.w_n.shape)}; give pairs")
+        if self.w_p.shape != self.w_n.shape or self.w_p.ndim > 1:
+            raise TrainingError(
+                f"w_p has shape {tuple(self.w_p.shape)}, w_n {tuple(self.w_n.shape)}; give pairs, K each or one number"
+            )
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean loss, a scalar."""
-        assessed, present = _findings("WeightedBCELoss", logits, targets)
+        logits, assessed, present = _findings("WeightedBCELoss", logits, targets)
         _check_length("WeightedBCELoss has weights", self.w_p, logits)
         losses = torch.where(present, self.w_p * F.softplus(-logits), self.w_n * F.softplus(logits))
         return _mean_of(losses, assessed)
@@ -67,15 +71,14 @@ class FocalLoss(nn.Module):
             other; or one weight per class (integer targets).
 
     Raises:
-        TrainingError: gamma below 0, alpha out of range; in use: shapes that do not fit.
+        TrainingError: gamma below 0, alpha out of range; in use: shapes that do not fit, or targets other than those.
     """
 
     alpha: Tensor | None
 
     def __init__(self, gamma: float = 2.0, alpha: float | Tensor | ArrayLike | None = None) -> None:
         super().__init__()
-        if not (np.isfinite(gamma) and gamma >= 0):
-            raise TrainingError(f"gamma={gamma}: FocalLoss needs 0 or more")
+        _check_number("gamma", gamma)
         weights = None if alpha is None else _weights("alpha", alpha)
         if weights is not None and weights.ndim == 0:
             if not 0 < float(weights) < 1:
@@ -83,6 +86,8 @@ class FocalLoss(nn.Module):
                     f"alpha={float(weights):g}: one number must lie between 0 and 1; else give one weight per class"
                 )
             weights = torch.stack([1 - weights, weights])
+        if weights is not None and (weights.ndim != 1 or len(weights) < 2):
+            raise TrainingError(f"alpha has shape {tuple(weights.shape)}; give one number, or one weight per class")
         self.gamma = float(gamma)
         self.register_buffer("alpha", weights)
 
@@ -90,7 +95,7 @@ class FocalLoss(nn.Module):
         """The mean loss, a scalar."""
         # log(1 - p) is taken from the logits: 1 - p itself would round to 0, where a power below 1 has no slope.
         if targets.is_floating_point():
-            assessed, present = _findings("FocalLoss", logits, targets)
+            logits, assessed, present = _findings("FocalLoss", logits, targets)
             if self.alpha is not None and len(self.alpha) != 2:
                 raise TrainingError(f"for findings alpha is one number; FocalLoss was given {len(self.alpha)} weights")
             signed = torch.where(present, logits, -logits)
@@ -132,11 +137,10 @@ class LogitAdjustedLoss(nn.Module):
 
     def __init__(self, counts: ArrayLike, tau: float = 1.0) -> None:
         super().__init__()
-        n = np.asarray(counts, dtype=np.float64)
+        n = _weights("counts", counts).double().numpy()
         if n.ndim != 1 or len(n) < 2 or not (np.isfinite(n) & (n > 0)).all():
             raise TrainingError(f"counts must be the images of each class, all above 0; they are {n.tolist()}")
-        if not (np.isfinite(tau) and tau >= 0):
-            raise TrainingError(f"tau={tau}: LogitAdjustedLoss needs 0 or more")
+        _check_number("tau", tau)
         self.register_buffer("adjustment", torch.tensor(tau * np.log(n / n.sum()), dtype=torch.float32))
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -191,11 +195,19 @@ class CostSensitiveLoss(nn.Module):
         return f"costs={self.costs.tolist()}"
 
 
+def _check_number(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not (math.isfinite(value) and float(value) >= 0):
+        raise TrainingError(f"{name}={value!r}: give a number of 0 or more")
+
+
 def _weights(name: str, values: Any) -> Tensor:
+    """A copy, float32: the loss does not change with the caller's array."""
     try:
-        weights = torch.as_tensor(
-            values if isinstance(values, Tensor) else np.asarray(values, dtype=np.float32)
-        ).float()
+        weights = (
+            values.detach().float().clone()
+            if isinstance(values, Tensor)
+            else torch.tensor(np.array(values, np.float32))
+        )
     except (TypeError, ValueError) as error:
         raise TrainingError(f"{name} must be numbers; they are {values!r} ({error})") from error
     if not (torch.isfinite(weights) & (weights >= 0)).all():
@@ -203,29 +215,44 @@ def _weights(name: str, values: Any) -> Tensor:
     return weights
 
 
-def _findings(loss: str, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Which targets were assessed, and which of them are present: bool, N x K."""
-    if logits.shape != targets.shape or not targets.is_floating_point():
+def _findings(loss: str, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The logits, 0 where nothing was assessed; which targets were assessed; and which of them are present."""
+    _check_tensors(loss, logits, targets)
+    if logits.shape != targets.shape or logits.ndim not in (1, 2) or not targets.is_floating_point():
         raise TrainingError(
             f"{loss} needs one float target per logit (1, 0, or NaN for not assessed); logits are {tuple(logits.shape)}, "
             f"targets {targets.dtype} of {tuple(targets.shape)}. For classes that exclude each other use "
             "CrossEntropyLoss(weight=mc.class_weights(...))"
         )
-    return ~targets.isnan(), targets == 1
+    assessed, present = ~targets.isnan(), targets == 1
+    if (assessed & ~present & (targets != 0)).any():
+        strange = targets[assessed & ~present & (targets != 0)].unique()[:5].tolist()
+        raise TrainingError(f"{loss} needs targets of 1, 0, or NaN for not assessed; there are also {strange}")
+    return logits.where(assessed, 0.0), assessed, present
 
 
 def _mean_of(losses: Tensor, assessed: Tensor) -> Tensor:
     return torch.where(assessed, losses, 0.0).sum() / assessed.sum().clamp(min=1)
 
 
+def _check_tensors(loss: str, *values: Any) -> None:
+    if not all(isinstance(value, Tensor) for value in values):
+        raise TrainingError(f"{loss} needs tensors, not {', '.join(type(value).__name__ for value in values)}")
+
+
 def _check_classes(loss: str, logits: Tensor, targets: Tensor) -> None:
+    _check_tensors(loss, logits, targets)
     if logits.ndim != 2 or targets.shape != logits.shape[:1] or targets.dtype != torch.int64 or logits.shape[1] < 2:
         raise TrainingError(
             f"{loss} needs logits N x K (K of 2 or more) and int64 targets N; it was given {tuple(logits.shape)} and "
             f"{targets.dtype} of {tuple(targets.shape)}"
         )
+    if ((targets < 0) | (targets >= logits.shape[1])).any():
+        strange = sorted(set(targets.tolist()) - set(range(logits.shape[1])))[:5]
+        raise TrainingError(f"{loss} needs targets 0..{logits.shape[1] - 1}; there are also {strange}")
 
 
 def _check_length(what: str, values: Tensor, logits: Tensor) -> None:
-    if values.ndim and values.shape[-1] != logits.shape[1]:
-        raise TrainingError(f"{what} for {values.shape[-1]} classes, the model gives {logits.shape[1]} logits")
+    given = logits.shape[1] if logits.ndim == 2 else 1
+    if values.ndim and values.shape[-1] != given:
+        raise TrainingError(f"{what} for {values.shape[-1]} classes, the model gives {given} logits")

@@ -1,6 +1,7 @@
 """Resampling: fewer images of the frequent class, or more rows of the rare one. For training sets only."""
 
 import itertools
+from numbers import Integral
 from typing import Any, Literal, get_args, overload
 
 import numpy as np
@@ -19,6 +20,7 @@ from medcourse.errors import LeakageError, TrainingError
 from medcourse.imbalance.features import Features, encode
 from medcourse.imbalance.neighbours import interpolate, mix, pixels, rows_of
 from medcourse.training.augmentation import Augmentation
+from medcourse.training.preconditions import check_seed
 
 Method = Literal["under", "over", "smote", "borderline-smote", "adasyn", "augment"]
 _BATCH = 64  # images that are augmented at once
@@ -56,7 +58,8 @@ def resample(
     The images of the cohort stay where they are (views); only new images take memory, as uint8. Pixels become
     floats in chunks of 64 MB only. Every row tells where it comes from: ``table["synthetic"]`` is True for rows made
     here, with their ``parents`` (a tuple of image ids) and a group of their own; of their other columns only the label
-    is known. ``mc.split`` and ``mc.evaluate`` refuse such rows, ``mc.find_leaks`` follows their parents.
+    is known. ``mc.split`` and ``mc.evaluate`` refuse such rows, ``mc.find_leaks`` follows their parents. Save the table
+    with the images: in a folder of pictures alone nothing tells which were made here.
 
     Args:
         cohort: the training set, after the split; binary or multiclass.
@@ -80,12 +83,14 @@ def resample(
         "over"; there are none for mixed or changed images.
 
     Raises:
-        TrainingError: unknown words, a multilabel cohort, a class without images or too few for SMOTE, a policy that
-            varies the stain of grey images.
+        TrainingError: unknown words, a seed that is no whole number of 0 or more, a multilabel cohort, a class without
+            images or too few for SMOTE, a policy that varies the stain of grey images, an encoder that does not fit.
         LeakageError: a cohort that holds synthetic images already.
         LateralityError: the policy mirrors images in which left and right mean something.
     """
     _check(cohort, method, space, encoder, augment, copies)
+    check_seed(seed)
+    seed = int(seed)
     seen = None if encoder is None else encode(cohort, encoder)
     if method == "under":
         rows = _left(cohort.targets, seed)
@@ -168,6 +173,8 @@ def _check(
     augment: str | Augmentation | None,
     copies: int | None,
 ) -> None:
+    if not isinstance(cohort, Cohort):
+        raise TrainingError(f"resample needs a cohort (mc.load, mc.split), not {type(cohort).__name__}")
     if method not in get_args(Method):
         raise TrainingError(f"method='{method}': give one of {', '.join(get_args(Method))}")
     if space not in ("pixels", "features") or (space == "features") != (encoder is not None):
@@ -179,7 +186,9 @@ def _check(
         raise TrainingError("method='augment' changes pixels: give a policy, augment='chest', and no encoder")
     if method != "augment" and (augment is not None or copies is not None):
         raise TrainingError(f"augment= and copies= are for method='augment', not for '{method}'")
-    if copies is not None and (isinstance(copies, bool) or not isinstance(copies, int) or copies < 1):
+    if augment is not None and not isinstance(augment, str | Augmentation):
+        raise TrainingError(f"augment={augment!r}: give a policy's name or an mc.Augmentation")
+    if copies is not None and (isinstance(copies, bool) or not isinstance(copies, Integral) or copies < 1):
         raise TrainingError(f"copies={copies!r}: give a whole number of 1 or more")
     if cohort.task == "multilabel":
         raise TrainingError(

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike
 
 from medcourse.errors import TrainingError
 from medcourse.imbalance.weights import refuse_findings
+from medcourse.training.preconditions import check_seed
 
 
 class BalancedSampler:
@@ -21,29 +22,23 @@ class BalancedSampler:
     process its own part of them.
 
     Args:
-        labels: integer targets, N, or None.
+        labels: the class of every image (``cohort.targets``, or names), N, or None.
         groups: N group names, or None.
         seed: with ``set_epoch`` it fixes every draw.
 
     Raises:
-        TrainingError: neither labels nor groups, different lengths, fewer than two classes, images without a group, or
-            multilabel targets.
+        TrainingError: neither labels nor groups, different lengths, fewer than two classes, images without a label or
+            group, multilabel targets, or a seed that is no whole number of 0 or more.
     """
 
     def __init__(self, labels: ArrayLike | None, groups: ArrayLike | None = None, seed: int = 0) -> None:
         if labels is None and groups is None:
             raise TrainingError("a BalancedSampler balances classes (labels), groups, or both; it was given neither")
-        classes = None if labels is None else np.asarray(labels)
-        if classes is not None:
-            refuse_findings("BalancedSampler", classes)
-        if classes is not None and (classes.ndim != 1 or len(np.unique(classes)) < 2):
-            raise TrainingError(
-                f"a BalancedSampler needs one label per image and two or more classes; it was given labels of shape "
-                f"{classes.shape} with {len(np.unique(classes))} class(es)"
-            )
-        own = None if groups is None else pd.factorize(np.asarray(groups, dtype=object))[0]
-        if own is not None and (own < 0).any():
-            raise TrainingError(f"{int((own < 0).sum())} images have no group, e.g. row {int(np.argmin(own))}")
+        check_seed(seed)
+        classes = None if labels is None else _numbered("label", labels)
+        if classes is not None and len(np.unique(classes)) < 2:
+            raise TrainingError(f"a BalancedSampler needs two or more classes; it was given {len(np.unique(classes))}")
+        own = None if groups is None else _numbered("group", groups)
         if classes is None:
             classes = np.zeros(len(own), dtype=np.int64) if own is not None else np.empty(0)
         if own is None:
@@ -69,11 +64,25 @@ class BalancedSampler:
         return iter(rows.tolist())
 
 
+def _numbered(what: str, names: ArrayLike) -> np.ndarray:
+    """Whole numbers from 0 in place of names, one per image."""
+    values = np.asarray(names)
+    if what == "label":
+        refuse_findings("BalancedSampler", values)
+    if values.ndim != 1:
+        raise TrainingError(
+            f"a BalancedSampler needs one {what} per image; it was given an array of shape {values.shape}"
+        )
+    codes = pd.factorize(values.astype(object))[0]
+    if (codes < 0).any():
+        raise TrainingError(f"{int((codes < 0).sum())} images have no {what}, e.g. row {int(np.argmin(codes))}")
+    return codes
+
+
 def _probabilities(labels: np.ndarray, groups: np.ndarray) -> np.ndarray:
     """P(image) = 1/classes x 1/(groups of its class) x 1/(images of its group in its class)."""
-    _, classes = np.unique(labels, return_inverse=True)
     cell, of_image, images_in_cell = np.unique(
-        np.column_stack([classes, groups]), axis=0, return_inverse=True, return_counts=True
+        np.column_stack([labels, groups]), axis=0, return_inverse=True, return_counts=True
     )
     groups_of_class = np.bincount(cell[:, 0])
     p = 1 / (len(groups_of_class) * groups_of_class[cell[:, 0]] * images_in_cell)

@@ -31,7 +31,7 @@ def class_weights(labels: ArrayLike, scheme: Literal["balanced", "inverse", "eff
         TrainingError: labels that are no integers 0..K-1, a class without images, multilabel targets, or an unknown
             scheme.
     """
-    targets = np.asarray(labels)
+    targets = _array("class_weights", labels)
     refuse_findings("class_weights", targets)
     if targets.ndim != 1 or targets.size == 0 or not np.issubdtype(targets.dtype, np.integer) or targets.min() < 0:
         raise TrainingError(
@@ -70,7 +70,7 @@ def pos_neg_weights(targets: ArrayLike) -> tuple[Tensor, Tensor]:
         TrainingError: other values, or a finding that is nowhere present or nowhere absent: one of its weights would be
             0, and with it the whole loss of this finding.
     """
-    values = np.asarray(targets)
+    values = _array("pos_neg_weights", targets)
     if values.ndim not in (1, 2) or values.size == 0 or values.dtype.kind not in "biuf":
         raise TrainingError(
             f"pos_neg_weights needs targets N x K or N of 1, 0 and NaN (cohort.targets), not {values.dtype} of shape "
@@ -91,6 +91,13 @@ def pos_neg_weights(targets: ArrayLike) -> tuple[Tensor, Tensor]:
     return torch.as_tensor(negatives / total, dtype=torch.float32), torch.as_tensor(
         positives / total, dtype=torch.float32
     )
+
+
+def _array(asking: str, values: ArrayLike) -> np.ndarray:
+    try:
+        return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
+    except ValueError as error:  # rows of different lengths
+        raise TrainingError(f"{asking} needs an array of targets ({error})") from error
 
 
 def refuse_findings(asking: str, targets: np.ndarray) -> None:

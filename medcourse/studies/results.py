@@ -69,8 +69,11 @@ def reproduce(
         The study's own report.
 
     Raises:
-        EvaluationError: an arm that the study does not have, or a file of other results.
+        EvaluationError: an arm that the study does not have, a number below 1, or a file of other results.
     """
+    for name, value in {"size": size, "seeds": seeds, "epochs": plan.EPOCHS if epochs is None else epochs}.items():
+        if value < 1:
+            raise EvaluationError(f"{name}={value}: give 1 or more")
     if unknown := [arm for arm in arms or [] if arm not in plan.ARMS]:
         raise EvaluationError(f"{plan.NAME} has no arm {unknown}; it has {', '.join(plan.ARMS)}")
     results = Results(out, plan.NAME)

@@ -1,7 +1,8 @@
 """Models: a small network, and torchvision's ResNets, DenseNets and SqueezeNet, for any number of classes."""
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -131,11 +132,23 @@ def build_model(
             f"images of {cohort.size} pixels are too small for {name}; load them at size={plan.smallest} or more"
         )
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed a GPU as well
         network = _network(name, cohort.channels, len(cohort.classes), weights)
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if weights else pixel_statistics(cohort)
     parts = {"all": None, "head": [plan.head], "last-block": [*plan.last_block, plan.head]}[train]
     return Classifier(network, mean, std, None if parts is None else [network.get_submodule(part) for part in parts])
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode for the block; then every module has its own mode back (a frozen batch norm stays frozen)."""
+    modes = {module: module.training for module in model.modules()}
+    model.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes.items():
+            module.training = training
 
 
 def pixel_statistics(cohort: Cohort) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -20,6 +20,7 @@ from medcourse.training.batches import Batches, cut
 from medcourse.training.checkpoint import Checkpoint, Settings, describe, restore
 from medcourse.training.device import Precision, give_memory_back, make_fabric
 from medcourse.training.memory import Portion, gradients
+from medcourse.training.models import evaluation_mode
 from medcourse.training.preconditions import (
     Loss,
     check_cohorts,
@@ -254,13 +255,8 @@ class Trainer:
 
     def _logits(self, data: Batches) -> Tensor:
         """Logits of all images in order (float32), in evaluation mode; the mode is put back."""
-        was_training = self._module.training
-        self._module.eval()
-        try:
-            with torch.inference_mode():
-                return self._eval_portion.fit(min(_EVAL_BATCH, len(data)), partial(self._forward, data))
-        finally:
-            self._module.train(was_training)
+        with evaluation_mode(self._module), torch.inference_mode():
+            return self._eval_portion.fit(min(_EVAL_BATCH, len(data)), partial(self._forward, data))
 
     def _forward(self, data: Batches, size: int) -> Tensor:
         return torch.cat([self._module(data.read(rows)[0]).float() for rows in cut(range(len(data)), size)])
