@@ -5,6 +5,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 from typer.testing import CliRunner
 
 import medcourse as mc
@@ -35,6 +36,7 @@ def test_the_papers_numbers_follow_from_its_counts():
 
 def test_verdicts():
     assert verdict(0.1, 0.02, 0.2) == "survives"
+    assert verdict(0.01, 0.02, 0.2) == "sign survives", "the published size lies outside"
     assert verdict(0.1, -0.2, -0.02) == "reversed"
     assert verdict(-0.1, -0.2, -0.02) == "survives"
     assert verdict(0.1, -0.02, 0.2) == "undecided"
@@ -126,6 +128,31 @@ def test_empty_maps_are_counted_and_left_out_of_the_mean():
     assert none["empty maps gradcam"] == 1
     assert not np.isnan(every["border share gradcam"])
     assert np.isnan(none["border share gradcam"])
+
+
+def test_the_auroc_of_drawn_films_is_that_of_scikit_learn():
+    runs = made_up({"baseline": 0.3}, seeds=1)
+    films = runs.scores.assign(group=[f"p{k // 2}" for k in range(60)])
+    drawn = chest_report._drawn_auroc(films)
+    weights = chest_report._weights(30)
+    _, patient = np.unique(films["group"], return_inverse=True)
+    for draw in range(5):
+        by_hand = roc_auc_score(films["target"], films["score"], sample_weight=weights[draw][patient])
+        assert drawn[draw] == pytest.approx(by_hand)
+    assert drawn.mean() == pytest.approx(runs.values()["auroc"].item(), abs=0.02)
+
+
+def test_many_comparisons_are_corrected_for():
+    runs = made_up({"baseline": 0.3, "oversampling": 0.9, "smote": 0.3, "adasyn": 0.35}, seeds=5)
+    plain, wide = (
+        paired(runs, ("oversampling", None), ("baseline", None), "auroc", level=level) for level in (0.95, 1 - 0.05 / 3)
+    )
+    assert wide[1] < plain[1] < plain[2] < wide[2]
+    told = chest_report.corrected(runs)
+    assert "Corrected for 3 comparisons" in told
+    assert f"AUROC: oversampling {wide[0]:+.2f} [{wide[1]:+.2f}, {wide[2]:+.2f}]." in told
+    alone = chest_report.corrected(made_up({"baseline": 0.3, "smote": 0.3}, seeds=5))
+    assert alone.endswith("AUROC: none.")
 
 
 def test_the_share_of_the_border_stands_beside_that_of_a_map_without_aim():

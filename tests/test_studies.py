@@ -1,16 +1,19 @@
 """Studies on small cohorts: they go on where they stopped, and the summary is paired by seed."""
 
+from functools import partial
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from typer.testing import CliRunner
 
 from medcourse import cli
 from medcourse.errors import EvaluationError
 from medcourse.evaluation.predictions import Predictions
 from medcourse.studies import find_study, one_class_collapse
-from medcourse.studies.comparison import over_seeds
+from medcourse.studies.comparison import over_seeds, still_apart
 from medcourse.studies.results import COLUMNS, SCORES, Outcome, Results, Runs
 from tests.conftest import make_cohort
 
@@ -163,3 +166,17 @@ def test_differences_over_seeds_are_student_t():
     assert np.isnan(over_seeds([0.1, 0.1])[1:]).all(), "no variation is no certainty"
     low, high = over_seeds([0.1, 0.1], more=0.0004)[1:]
     assert (low, high) == pytest.approx((0.1 - 0.0392, 0.1 + 0.0392), abs=1e-4), "what the seeds do not show is normal"
+
+
+def test_what_is_left_after_the_correction():
+    far, near = [0.30, 0.32, 0.28, 0.31, 0.29], [0.10, 0.05, 0.14, 0.06, 0.12]
+    assert over_seeds(near)[1] > 0, "an interval without 0 on its own"
+    together = {"far": partial(over_seeds, far), "near": partial(over_seeds, near)}
+    many = together | {f"arm {k}": partial(over_seeds, [-0.1, 0.1]) for k in range(8)}
+    assert still_apart(together).startswith("far +0.30 [")
+    assert "near" in still_apart(together)
+    assert "near" not in still_apart(many)
+    assert "far" in still_apart(many)
+    assert still_apart({arm: of_arm for arm, of_arm in many.items() if arm.startswith("arm")}) == "none"
+    wide = stats.ttest_1samp(far, 0).confidence_interval(1 - 0.05 / 10)
+    assert over_seeds(far, level=1 - 0.05 / 10)[1:] == pytest.approx(tuple(wide))

@@ -173,12 +173,14 @@ def curves(runs: Runs) -> Figure:
     )
     for axis in axes.flat[len(arms) :]:
         axis.remove()
+    for axis in axes.flat[max(0, len(arms) - across) : len(arms)]:  # the lowest of its column
+        axis.tick_params(labelbottom=True)
     for axis, arm in zip(axes.flat, arms, strict=False):
         for metric, colour in (("balanced accuracy", BLUE), ("recall", ORANGE)):
             rows = of_epochs[(of_epochs["arm"] == arm) & (of_epochs["metric"] == metric)]
             by_seed = rows.pivot_table(index="epoch", columns="seed", values="value")
-            axis.plot(by_seed, color=colour, linewidth=0.8, alpha=0.5)
-            axis.plot(by_seed.mean(axis=1), color=colour, linewidth=2.2, label=metric)
+            axis.plot(by_seed, color=colour, linewidth=0.8, alpha=0.5, label=f"_{metric}")
+            axis.plot(by_seed.mean(axis=1), color=colour, linewidth=2.2, label=f"{metric} (thick: mean of the seeds)")
         axis.set_title(arm, fontsize=9)
         axis.grid(color=GREY, alpha=0.3)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

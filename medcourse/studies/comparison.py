@@ -1,25 +1,27 @@
 """What studies have in common when they sum up: pairs by seed, and one row of dots per arm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 from scipy import stats
 
 from medcourse.viewing.plot import BLUE, GREY, ORANGE
 
 
-def over_seeds(differences: ArrayLike, more: float = 0.0) -> tuple[float, float, float]:
-    """Mean of differences paired by seed, with a 95 % interval: Student's t over the seeds.
+def over_seeds(differences: ArrayLike, more: float = 0.0, level: float = 0.95) -> tuple[float, float, float]:
+    """Mean of differences paired by seed, with an interval: Student's t over the seeds.
 
     Args:
         differences: one per seed; NaN is left out.
         more: variance of the mean that the seeds do not show, e.g. of the sampling of the test set (one for all seeds).
             It is known from many draws, so it takes the normal quantile; the two half-widths are added as squares
             (Zou and Donner, Stat Med 2008;27:1693-1702).
+        level: of the interval, in (0, 1).
 
     Returns:
         Mean, low, high; the limits are NaN for fewer than two seeds, and where nothing varies: equal differences do not
@@ -29,9 +31,23 @@ def over_seeds(differences: ArrayLike, more: float = 0.0) -> tuple[float, float,
     values = values[~np.isnan(values)]
     if len(values) < 2 or (more == 0 and np.ptp(values) < 1e-12):
         return (float(values.mean()) if len(values) else float("nan")), float("nan"), float("nan")
-    of_seeds = stats.t.ppf(0.975, len(values) - 1) ** 2 * values.var(ddof=1) / len(values)
-    half = np.sqrt(of_seeds + stats.norm.ppf(0.975) ** 2 * more)
+    tail = (1 + level) / 2
+    of_seeds = stats.t.ppf(tail, len(values) - 1) ** 2 * values.var(ddof=1) / len(values)
+    half = np.sqrt(of_seeds + stats.norm.ppf(tail) ** 2 * more)
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
+
+
+def still_apart(differences: Mapping[str, Callable[..., tuple[float, float, float]]]) -> str:
+    """The arms whose difference has an interval without 0 when all of them are corrected for (Bonferroni), in words.
+
+    Args:
+        differences: for every arm that was compared, a function of ``level=`` (of the interval) to mean, low, high.
+    """
+    level = 1 - 0.05 / max(len(differences), 1)
+    found = {arm: difference(level=level) for arm, difference in differences.items()}
+    return (
+        ", ".join(f"{arm} {told(*of_arm)}" for arm, of_arm in found.items() if of_arm[1] > 0 or of_arm[2] < 0) or "none"
+    )
 
 
 def told(mean: float, low: float, high: float) -> str:
@@ -68,7 +84,7 @@ def dots(
     """
     shown = [arm for arm in arms if arm in values.index.get_level_values("arm")]
     figure, axes = plt.subplots(
-        1, len(metrics), figsize=(3.1 * len(metrics) + 1.2, 0.32 * len(shown) + 1.1), sharey=True, squeeze=False,
+        1, len(metrics), figsize=(3.1 * len(metrics) + 1.2, 0.32 * len(shown) + 1.4), sharey=True, squeeze=False,
         layout="constrained",
     )  # fmt: skip
     for axis, metric in zip(axes[0], metrics, strict=True):
@@ -80,6 +96,12 @@ def dots(
                 axis.plot((published or {})[arm][metric], row, "x", color=ORANGE, markersize=8, markeredgewidth=2)
         axis.set(xlabel=metric)
         axis.grid(axis="x", color=GREY, alpha=0.3)
+    keys = [
+        Line2D([], [], marker="o", linestyle="", color=BLUE, alpha=0.55, markersize=5, label="one seed"),
+        Line2D([], [], color=BLUE, linewidth=2, label="mean"),
+        Line2D([], [], marker="x", linestyle="", color=ORANGE, markersize=8, markeredgewidth=2, label="published"),
+    ]
+    figure.legend(handles=keys[: 3 if published else 2], loc="outside upper center", ncols=3, fontsize=9)
     axes[0, 0].set_yticks(range(len(shown)), shown)
     axes[0, 0].invert_yaxis()
     return figure
