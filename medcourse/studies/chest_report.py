@@ -1,7 +1,6 @@
 """What ``chest-resampling`` says: our numbers beside the published ones, and the one recipe that validation names."""
 
 import functools
-from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -244,7 +243,7 @@ def paired(
     seeds = set(runs.values().loc[one[0]].index)
     if other is not None:
         seeds &= set(runs.values().loc[other[0]].index)
-    order = sorted(seeds)
+    order = tuple(sorted(seeds))
     point, drawn = _metric(runs, *one, metric, order)
     if other is not None:
         base, base_drawn = _metric(runs, *other, metric, order)
@@ -252,8 +251,9 @@ def paired(
     return over_seeds(point - number, more=float(drawn.mean(axis=1).var()), level=level)
 
 
+@functools.lru_cache(maxsize=256)  # the baseline is asked for in every difference
 def _metric(
-    runs: Runs, arm: str, threshold: str | None, metric: str, seeds: Sequence[int]
+    runs: Runs, arm: str, threshold: str | None, metric: str, seeds: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By seed: the metric, and its values when patients are drawn again (draws x seeds)."""
     table = runs.values(f"test, {threshold}" if threshold else "test").loc[arm]

@@ -96,7 +96,7 @@ def reproduce(
     return plan.report(runs)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Runs:
     """Runs of one study with the same size, epochs and device.
 
