@@ -184,6 +184,8 @@ def test_multilabel_targets_are_refused_in_words(ask):
         ({"labels": [0.0] * 6 + [1.0] * 2 + [np.nan] * 2}, "2 images have no label, e.g. row 8"),
         ({"labels": pd.Series(["a", "b", None])}, "1 images have no label, e.g. row 2"),
         ({"labels": pd.Series(["a", "b", pd.NA], dtype="string")}, "1 images have no label"),
+        ({"labels": ["a", np.nan, "b"]}, "1 images have no label, e.g. row 1"),
+        ({"labels": [0, 1, 0, 1], "groups": ["a", np.nan, np.nan, "b"]}, "2 images have no group, e.g. row 1"),
         ({"labels": [0, 1], "groups": [["a"], ["b"]]}, "one group per image"),
         ({"labels": [0, 1], "seed": -1}, "seed=-1 must be"),
         ({"labels": [0, 1], "seed": None}, "seed=None must be"),
@@ -202,3 +204,5 @@ def test_targets_that_are_no_array():
     with pytest.raises(TrainingError, match="needs an array of targets"):
         pos_neg_weights([[1, 0], [1]])
     assert class_weights(torch.tensor([0, 1, 1])).tolist() == pytest.approx([1.5, 0.75])
+    present, absent = pos_neg_weights(torch.tensor([0, 1, 1, 1], dtype=torch.bfloat16))
+    assert (present.item(), absent.item()) == (0.25, 0.75)

@@ -171,7 +171,7 @@ def test_losses_move_and_say_what_they_are():
         (lambda: CostSensitiveLoss([[0, 1, 2], [1, 0, 2]]), "give K x K"),
         (lambda: CostSensitiveLoss([[0, 1], [1]]), "costs must be numbers"),
         (lambda: CostSensitiveLoss([[5, 1], [1, 0]]), "costs more than a wrong one"),
-        (lambda: WeightedBCELoss(1, 1)(LOGITS, LABELS), "one float target per logit"),
+        (lambda: WeightedBCELoss(1, 1)(LOGITS, LABELS), "as many float targets"),
         (lambda: WeightedBCELoss([1, 1], [1, 1])(LOGITS, FINDINGS), "for 2 classes, the model gives 3"),
         (lambda: FocalLoss(2, [1, 1])(LOGITS, LABELS), "for 2 classes, the model gives 3"),
         (lambda: FocalLoss(2, [1, 1, 1])(LOGITS, FINDINGS), "alpha is one number"),
@@ -192,11 +192,20 @@ def test_losses_move_and_say_what_they_are():
         (lambda: LogitAdjustedLoss(["a", "b"]), "counts must be numbers"),
         (lambda: LogitAdjustedLoss([1, 1], tau=None), "tau=None: give a number"),
         (lambda: FocalLoss()(LOGITS.tolist(), LABELS), "needs tensors, not list, Tensor"),
+        (lambda: FocalLoss()(LOGITS, LABELS.tolist()), "needs tensors, not Tensor, list"),
+        (lambda: WeightedBCELoss(1, 1)(LOGITS[None], FINDINGS[None]), "N x K logits"),
+        (lambda: LogitAdjustedLoss([-1, 3]), "all above 0"),
     ],
 )
 def test_a_wrong_loss(make, named):
     with pytest.raises(TrainingError, match=named):
         make()
+
+
+def test_shapes_alone_can_be_traced():
+    for loss, targets in LOSSES:
+        told = deepcopy(loss).to("meta")(torch.empty(LOGITS.shape, device="meta"), targets.to("meta"))
+        assert told.shape == ()
 
 
 def test_the_callers_array_may_change():

@@ -149,6 +149,62 @@ def test_smoothgradcam_is_that_of_its_formula():
     assert np.allclose(found[0], by_hand.numpy(), atol=1e-3)
 
 
+class Reused(nn.Module):
+    """One ReLU behind the convolution and behind a linear layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features, self.act = nn.Conv2d(1, 4, 3, padding=1), nn.ReLU()
+        self.hidden, self.fc = nn.Linear(4 * 16, 8), nn.Linear(8, 2)
+        self.again = self.features
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        seen = nn.functional.max_pool2d(self.act(self.features(images)), 8)
+        return self.fc(self.act(self.hidden(seen.flatten(1))))
+
+
+@pytest.mark.parametrize("method", ["gradcam", "smoothgradcam++"])
+def test_a_layer_that_runs_twice_and_one_with_two_names(method):
+    images = spots()
+    assert activation_maps(Reused(), images, method).shape == (4, 32, 32)
+    assert activation_maps(Reused(), images, method, layer="again").shape == (4, 32, 32)
+    with pytest.raises(ExplanationError, match="the layer 'act' gives no picture"):
+        activation_maps(Reused(), images, method, layer="act")
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
+def test_nothing_for_the_class_is_0_in_every_precision(dtype):
+    model = BrightSpot()
+    with torch.no_grad():
+        model.fc.weight.fill_(-1.0)
+    assert (activation_maps(model.to(dtype), spots(), target=1) == 0).all()
+
+
+def test_a_wrapped_model_has_the_same_maps():
+    model = build_model("squeezenet1_1", make_cohort(4, size=32)).eval()
+    images = make_cohort(4, size=32).images
+    own = activation_maps(model, images, "smoothgradcam++", 1, "network.features.5")
+    wrapped = activation_maps(nn.Sequential(model), images, "smoothgradcam++", 1, "0.network.features.5")
+    assert np.array_equal(own, wrapped)
+
+
+def test_what_was_made_in_inference_mode():
+    with torch.inference_mode():
+        images, model = torch.from_numpy(spots()).float() / 255, BrightSpot()
+    assert np.array_equal(activation_maps(BrightSpot(), images), activation_maps(BrightSpot(), spots()))
+    with pytest.raises(ExplanationError, match="inference mode"):
+        activation_maps(model, images)
+
+
+def test_out_of_memory_is_no_fault_of_the_images():
+    class Full(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            raise torch.OutOfMemoryError("full")
+
+    with pytest.raises(torch.OutOfMemoryError):
+        activation_maps(Full(), spots())
+
+
 def test_modes_precision_and_inference_mode():
     cohort = make_cohort(4, size=32)
     model = build_model("resnet18", cohort).train()

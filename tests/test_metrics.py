@@ -140,6 +140,8 @@ def test_the_interval_covers_the_truth_in_clustered_data():
         ({"seed": -1}, "seed=-1"),
         ({"ci": "95"}, "ci='95'"),
         ({"n_boot": None}, "n_boot=None"),
+        ({"n_boot": float("inf")}, "n_boot=inf"),
+        ({"prevalence": "0.1"}, "prevalence='0.1'"),
         ({"pred": None}, "NoneType"),
     ],
 )
@@ -352,10 +354,14 @@ def test_more_than_two_classes_and_synthetic_images():
     table = pd.DataFrame({"label": ["a", "b"], "p_a": [0.5, 0.1], "p_b": [0.5, 0.2], "p_c": [0.0, 0.7]})
     with pytest.raises(EvaluationError, match="relabel"):
         evaluate(Predictions(table, ("a", "b", "c")))
-    pred = predictions(*simulate(40), synthetic=[True] * 3 + [False] * 37)
-    with pytest.raises(LeakageError, match="synthetic images are not patients: 3 of 40"):
-        evaluate(pred)
-    assert len(evaluate(pred.subset(pred.table["synthetic"].ne(True)), n_boot=40)) == 11
+    for yes, no in ((True, False), ("True", "False"), (1, 0), (1.0, 0.0), ("true", "false")):
+        pred = predictions(*simulate(40), synthetic=[yes] * 3 + [no] * 37)
+        with pytest.raises(LeakageError, match="synthetic images are not patients: 3 of 40") as refused:
+            evaluate(pred)
+        advice = str(refused.value).split("or evaluate ")[1]
+        others = eval(advice, {"pred": pred})
+        assert len(others) == 37, f"what the message says to do must work: {advice}"
+        assert len(evaluate(others, n_boot=40)) == 11
 
 
 def test_ten_thousand_images_two_thousand_draws_within_two_seconds():

@@ -179,3 +179,12 @@ def test_torchvisions_weights(name: str, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fails(error))
         with pytest.raises(raised, match=f"ImageNet weights of {name}"):
             build_model(name, cohort, weights="imagenet")
+
+
+def test_a_seed_of_numpy_is_a_seed():
+    cohort = make_cohort(8, size=32)
+    for name in ("simple-cnn", "resnet18"):
+        a, b = (build_model(name, cohort, seed=seed).state_dict() for seed in (3, np.int64(3)))
+        assert all(torch.equal(a[key], b[key]) for key in a)
+    with pytest.raises(TrainingError, match=r"seed=1\.5 must be a whole number"):
+        build_model("simple-cnn", cohort, seed=1.5)

@@ -334,6 +334,14 @@ def test_zero_padded_ids_and_groups_survive_a_csv_file():
     assert again["test"].table.index.dtype == again["test"].table["group"].dtype == np.int64  # what a CSV file does
     assert len(leaks) > 0
     assert find_leaks(again).groups["n_left"].tolist() == leaks["n_left"].tolist()
+    numbered = Cohort(np.asarray(cohort.images), cohort.table.set_axis(range(120)), cohort.classes)
+    numbered.table["group"] = [1000 + int(group) for group in numbered.table["group"]]
+    more = resample(numbered, "smote")
+    others = numbered.subset(numbered.table.index[:20])
+    others.table["group"] = range(20)
+    new = more.subset(more.table["synthetic"])
+    others = Cohort(np.asarray(others.images), others.table.set_axis(range(500, 520)), others.classes)
+    assert not find_leaks({"new": new, "test": others}), "a parent's id is not the number of a group"
     halves = {"a": cohort.subset(cohort.table.index[::2]), "b": reloaded(cohort.subset(cohort.table.index[1::2]))}
     assert len(find_leaks(halves).groups) == table["group"].nunique()
 

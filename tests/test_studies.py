@@ -180,3 +180,5 @@ def test_what_is_left_after_the_correction():
     assert still_apart({arm: of_arm for arm, of_arm in many.items() if arm.startswith("arm")}) == "none"
     wide = stats.ttest_1samp(far, 0).confidence_interval(1 - 0.05 / 10)
     assert over_seeds(far, level=1 - 0.05 / 10)[1:] == pytest.approx(tuple(wide))
+    assert still_apart({"one seed": partial(over_seeds, [0.4])}) == "cannot be judged from one seed"
+    assert still_apart({"alike": partial(over_seeds, [0.0, 0.0])}) == "none"

@@ -76,7 +76,7 @@ def check_interval(ci: float, n_boot: int, seed: int) -> None:
     if not isinstance(ci, Real) or not 0 < ci < 1:
         raise EvaluationError(f"ci={ci!r} must lie between 0 and 1, e.g. 0.95")
     least = int(np.ceil(round(2 / (1 - ci), 6)))
-    if not isinstance(n_boot, Real) or int(n_boot) != n_boot or n_boot < least:
+    if not isinstance(n_boot, Integral) or n_boot < least:
         raise EvaluationError(f"n_boot={n_boot!r}: a {ci:.0%} interval needs a whole number of draws, {least} or more")
 
 

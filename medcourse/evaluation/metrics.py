@@ -1,6 +1,7 @@
 """How good are these predictions, and how sure can we be? Eleven metrics of a binary task, each with an interval."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -65,7 +66,7 @@ def evaluate(
         LeakageError: the table's column ``synthetic`` marks an image.
     """
     check_interval(ci, n_boot, seed)
-    if prevalence is not None and not 0 < prevalence < 1:
+    if prevalence is not None and not (isinstance(prevalence, Real) and 0 < prevalence < 1):
         raise EvaluationError(f"prevalence={prevalence!r} must lie between 0 and 1 (0.1 for 10 %)")
     ranking = _ranking(pred, threshold)
     clusters = find_clusters(pred.table, cluster)

@@ -279,5 +279,5 @@ def refuse_synthetic(pred: Predictions) -> None:
         raise LeakageError(
             f"synthetic images are not patients: {int(made.sum())} of {len(pred)} images are marked synthetic, e.g. "
             f"{pred.table.index[made][:3].tolist()}. Resample the training set only, or evaluate "
-            "pred.subset(pred.table['synthetic'].astype(str).ne('True'))"
+            "pred.subset(~pred.table['synthetic'].astype(str).str.lower().isin(['true', '1', '1.0']))"
         )

@@ -61,10 +61,10 @@ def activation_maps(
         images: uint8 or float in [0, 1], N x C x H x W (``cohort.images``, an array or a tensor).
         method: "gradcam" (Selvaraju et al. 2017) or "smoothgradcam++" (Omeiza et al. 2019; four noisy copies of each
             image, the same noise for every image, from a fixed seed). In a network that averages its last layer over the
-            image (ResNet, DenseNet) the noise changes nothing there: the derivatives are the weights of the head.
+            image, as all of ``mc.build_model``, the noise changes nothing there: the derivatives are the head's weights.
         target: position of the class; None: for each image the class with the largest logit.
-        layer: name in ``model.named_modules()``, one that gives a picture; None: what enters the last layer, while it
-            still is a picture.
+        layer: name in ``model.named_modules()``, one that gives a picture (of one that runs several times, the last);
+            None: what enters the last layer, while it still is a picture.
         batch_size: images at once.
 
     Returns:
@@ -89,17 +89,33 @@ def activation_maps(
     with _evaluating(model), torch.inference_mode(False), torch.enable_grad():
         ran = _run(model, _floats(images[:1]).to(weight))
         _check_target(target, ran[-1][2])
-        layer = _last_picture(model, ran, np.shape(images)) if layer is None else _checked_layer(layer, ran)
+        layer = _last_picture(model, ran, np.shape(images)) if layer is None else _checked_layer(model, layer, ran)
         more = {"std": _NOISE * _pixel_std(model)} if method == "smoothgradcam++" else {}
         with _METHODS[method](model, layer, **more) as extractor:
             for start in range(0, len(images), batch_size):
-                batch = _floats(images[start : start + batch_size]).to(weight).requires_grad_()  # frozen models, too
-                logits = model(batch)
-                classes = logits.argmax(1).tolist() if target is None else [int(target)] * len(batch)
-                (cells,) = extractor(classes, logits)
-                large = F.interpolate(cells[:, None].float(), batch.shape[2:], mode="bilinear", align_corners=False)
-                maps.append(large[:, 0].detach().clamp(0, 1).cpu().numpy())
+                batch = _floats(images[start : start + batch_size]).to(weight).clone().requires_grad_()
+                cells = _cells(extractor, model, batch, target)
+                large = F.interpolate(cells[:, None], batch.shape[2:], mode="bilinear", align_corners=False)
+                maps.append(large[:, 0].clamp(0, 1).cpu().numpy())
     return np.concatenate(maps)
+
+
+def _cells(extractor: GradCAM | _SmoothGradCAMpp, model: nn.Module, batch: Tensor, target: int | None) -> Tensor:
+    """The maps as the layer has them, stretched to 0..1 in float32 (1e-8 is nothing in half precision): N x h x w."""
+    try:
+        logits = model(batch)
+        classes = logits.argmax(1).tolist() if target is None else [int(target)] * len(batch)
+        (cells,) = extractor(classes, logits, normalized=False)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError as error:
+        raise ExplanationError(
+            f"no gradient comes from the logits to the layer: {error}. Is part of the model run without gradients, or was "
+            "it made in inference mode?"
+        ) from error
+    cells = cells.detach().float()
+    cells = cells - cells.amin((1, 2), keepdim=True)
+    return cells / (cells.amax((1, 2), keepdim=True) + 1e-8)
 
 
 @contextmanager
@@ -137,6 +153,8 @@ def _run(model: nn.Module, image: Tensor) -> _Ran:
     try:
         with torch.no_grad():
             model(image)
+    except torch.OutOfMemoryError:
+        raise
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
         raise ExplanationError(f"the model does not take images of {tuple(image.shape[1:])}: {error}") from error
     finally:
@@ -153,20 +171,24 @@ def _is_picture(output: Any) -> bool:
     return isinstance(output, Tensor) and output.ndim == 4 and output[0, 0].numel() > 1
 
 
-def _checked_layer(layer: str, ran: _Ran) -> str:
-    outputs = [output for name, _, output in ran if name == layer and name]
-    if not outputs:
+def _checked_layer(model: nn.Module, layer: str, ran: _Ran) -> str:
+    named = dict(model.named_modules(remove_duplicate=False)).get(layer) if layer else None
+    found = [(name, output) for name, module, output in ran if module is named]
+    if not found:
         names = [name for name, _, output in ran if name and _is_picture(output)]
         raise ExplanationError(f"no layer '{layer}' ran in the model; pictures come from {', '.join(names[-8:])}")
-    if not _is_picture(outputs[-1]):
+    own_name, output = found[-1]  # a module may have several names; torchcam knows its first
+    if not _is_picture(output):
         raise ExplanationError(f"the layer '{layer}' gives no picture (N x C x h x w of more than one cell)")
-    return layer
+    return own_name
 
 
 def _last_picture(model: nn.Module, ran: _Ran, shape: tuple[int, ...]) -> str:
     """The last layer to give more than one cell before the head (the last linear layer or convolution) runs."""
     heads = [number for number, (_, module, _) in enumerate(ran) if isinstance(module, nn.Linear | nn.Conv2d)]
-    pictures = [name for name, _, output in (ran[: heads[-1]] if heads else []) if _is_picture(output)]
+    last = {name: number for number, (name, _, _) in enumerate(ran)}  # a layer that runs again is seen at its last run
+    before = enumerate(ran[: heads[-1]] if heads else [])
+    pictures = [name for number, (name, _, output) in before if _is_picture(output) and last[name] == number]
     if not pictures:
         raise ExplanationError(
             f"no layer of {type(model).__name__} gives more than one cell for images of {tuple(shape[2:])} pixels; use "
@@ -177,8 +199,8 @@ def _last_picture(model: nn.Module, ran: _Ran, shape: tuple[int, ...]) -> str:
 
 def _pixel_std(model: nn.Module) -> float:
     """The noise is meant for normalised images; models that normalise inside (buffer ``std``) take it before that."""
-    std = getattr(model, "std", None)
-    return float(std.mean()) if isinstance(std, Tensor) else 1.0
+    found = [std for module in model.modules() if isinstance(std := getattr(module, "std", None), Tensor)]
+    return float(found[0].mean()) if found else 1.0
 
 
 def _check_target(target: int | None, logits: Tensor) -> None:

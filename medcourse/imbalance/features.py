@@ -73,15 +73,20 @@ def encode(cohort: Cohort, encoder: nn.Module) -> Features:
         raise TrainingError(f"{cohort.name} is multilabel; take one finding: cohort.relabel(..., positive=...)")
     if not isinstance(encoder, nn.Module):
         raise TrainingError(f"the encoder is a {type(encoder).__name__}; give a torch module, e.g. mc.build_model(...)")
-    device = next((weight.device for weight in encoder.parameters()), torch.device("cpu"))
-    data = Batches(cohort, device)
+    weight = next((weight for weight in encoder.parameters() if weight.is_floating_point()), torch.zeros(1))
+    data = Batches(cohort, weight.device)
     what = f"{cohort.channels} x {cohort.size} x {cohort.size} pixels"
     with (
         evaluation_mode(encoder),
         torch.inference_mode(),
-        explained(f"the encoder does not take the images of {cohort.name} ({what}); build it for this cohort"),
+        explained(
+            f"the encoder does not take the images of {cohort.name} ({what}); build it for this cohort",
+            passing=(torch.OutOfMemoryError,),
+        ),
     ):
-        values = torch.cat([_one_row_each(encoder, data.read(rows)[0]) for rows in cut(range(len(data)), _BATCH)])
+        values = torch.cat(
+            [_one_row_each(encoder, data.read(rows)[0].to(weight.dtype)) for rows in cut(range(len(data)), _BATCH)]
+        )
     if not values.isfinite().all():
         strange = cohort.table.index[~values.isfinite().all(1).numpy()]
         raise TrainingError(

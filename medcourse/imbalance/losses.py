@@ -30,7 +30,7 @@ class WeightedBCELoss(nn.Module):
 
     Raises:
         TrainingError: weights that are negative, not finite, or of different lengths; in use: logits (float, N x K) and
-            targets (float, N x K) of different shapes, or targets other than 1, 0 and NaN.
+            targets (float, N x K, or N of one finding) of different shapes, or targets other than 1, 0 and NaN.
     """
 
     w_p: Tensor
@@ -78,7 +78,7 @@ class FocalLoss(nn.Module):
 
     def __init__(self, gamma: float = 2.0, alpha: float | Tensor | ArrayLike | None = None) -> None:
         super().__init__()
-        _check_number("gamma", gamma)
+        self.gamma = _number("gamma", gamma)
         weights = None if alpha is None else _weights("alpha", alpha)
         if weights is not None and weights.ndim == 0:
             if not 0 < float(weights) < 1:
@@ -88,11 +88,11 @@ class FocalLoss(nn.Module):
             weights = torch.stack([1 - weights, weights])
         if weights is not None and (weights.ndim != 1 or len(weights) < 2):
             raise TrainingError(f"alpha has shape {tuple(weights.shape)}; give one number, or one weight per class")
-        self.gamma = float(gamma)
         self.register_buffer("alpha", weights)
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
         """The mean loss, a scalar."""
+        _check_tensors("FocalLoss", logits, targets)
         # log(1 - p) is taken from the logits: 1 - p itself would round to 0, where a power below 1 has no slope.
         if targets.is_floating_point():
             logits, assessed, present = _findings("FocalLoss", logits, targets)
@@ -137,10 +137,10 @@ class LogitAdjustedLoss(nn.Module):
 
     def __init__(self, counts: ArrayLike, tau: float = 1.0) -> None:
         super().__init__()
-        n = _weights("counts", counts).double().numpy()
+        n = _copied("counts", counts).double().numpy()
         if n.ndim != 1 or len(n) < 2 or not (np.isfinite(n) & (n > 0)).all():
             raise TrainingError(f"counts must be the images of each class, all above 0; they are {n.tolist()}")
-        _check_number("tau", tau)
+        tau = _number("tau", tau)
         self.register_buffer("adjustment", torch.tensor(tau * np.log(n / n.sum()), dtype=torch.float32))
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -195,21 +195,27 @@ class CostSensitiveLoss(nn.Module):
         return f"costs={self.costs.tolist()}"
 
 
-def _check_number(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not (math.isfinite(value) and float(value) >= 0):
+def _number(name: str, value: Any) -> float:
+    number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
+    if isinstance(number, bool) or not isinstance(number, Real) or not (math.isfinite(number) and float(number) >= 0):
         raise TrainingError(f"{name}={value!r}: give a number of 0 or more")
+    return float(number)
 
 
-def _weights(name: str, values: Any) -> Tensor:
-    """A copy, float32: the loss does not change with the caller's array."""
+def _copied(name: str, values: Any) -> Tensor:
+    """float32; a copy, so that the loss does not change with the caller's array."""
     try:
-        weights = (
+        return (
             values.detach().float().clone()
             if isinstance(values, Tensor)
             else torch.tensor(np.array(values, np.float32))
         )
     except (TypeError, ValueError) as error:
         raise TrainingError(f"{name} must be numbers; they are {values!r} ({error})") from error
+
+
+def _weights(name: str, values: Any) -> Tensor:
+    weights = _copied(name, values)
     if not (torch.isfinite(weights) & (weights >= 0)).all():
         raise TrainingError(f"{name} must be finite and 0 or more; they are {weights.tolist()}")
     return weights
@@ -220,12 +226,12 @@ def _findings(loss: str, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tenso
     _check_tensors(loss, logits, targets)
     if logits.shape != targets.shape or logits.ndim not in (1, 2) or not targets.is_floating_point():
         raise TrainingError(
-            f"{loss} needs one float target per logit (1, 0, or NaN for not assessed); logits are {tuple(logits.shape)}, "
+            f"{loss} needs N x K logits (N of one finding) and as many float targets (1, 0, NaN: not assessed); logits are {tuple(logits.shape)}, "
             f"targets {targets.dtype} of {tuple(targets.shape)}. For classes that exclude each other use "
             "CrossEntropyLoss(weight=mc.class_weights(...))"
         )
     assessed, present = ~targets.isnan(), targets == 1
-    if (assessed & ~present & (targets != 0)).any():
+    if _values_can_be_read(targets) and (assessed & ~present & (targets != 0)).any():
         strange = targets[assessed & ~present & (targets != 0)].unique()[:5].tolist()
         raise TrainingError(f"{loss} needs targets of 1, 0, or NaN for not assessed; there are also {strange}")
     return logits.where(assessed, 0.0), assessed, present
@@ -240,6 +246,11 @@ def _check_tensors(loss: str, *values: Any) -> None:
         raise TrainingError(f"{loss} needs tensors, not {', '.join(type(value).__name__ for value in values)}")
 
 
+def _values_can_be_read(targets: Tensor) -> bool:
+    """Not where shapes alone are traced: a decision by value would break the graph."""
+    return not (targets.is_meta or torch.compiler.is_compiling())
+
+
 def _check_classes(loss: str, logits: Tensor, targets: Tensor) -> None:
     _check_tensors(loss, logits, targets)
     if logits.ndim != 2 or targets.shape != logits.shape[:1] or targets.dtype != torch.int64 or logits.shape[1] < 2:
@@ -247,7 +258,7 @@ def _check_classes(loss: str, logits: Tensor, targets: Tensor) -> None:
             f"{loss} needs logits N x K (K of 2 or more) and int64 targets N; it was given {tuple(logits.shape)} and "
             f"{targets.dtype} of {tuple(targets.shape)}"
         )
-    if ((targets < 0) | (targets >= logits.shape[1])).any():
+    if _values_can_be_read(targets) and ((targets < 0) | (targets >= logits.shape[1])).any():
         strange = sorted(set(targets.tolist()) - set(range(logits.shape[1])))[:5]
         raise TrainingError(f"{loss} needs targets 0..{logits.shape[1] - 1}; there are also {strange}")
 

@@ -66,7 +66,8 @@ class BalancedSampler:
 
 def _numbered(what: str, names: ArrayLike) -> np.ndarray:
     """Whole numbers from 0 in place of names, one per image."""
-    values = np.asarray(names)
+    # of a list as objects: numpy would turn a NaN among texts into the text "nan"
+    values = np.asarray(names) if hasattr(names, "dtype") else np.asarray(names, dtype=object)
     if what == "label":
         refuse_findings("BalancedSampler", values)
     if values.ndim != 1:

@@ -95,8 +95,11 @@ def pos_neg_weights(targets: ArrayLike) -> tuple[Tensor, Tensor]:
 
 def _array(asking: str, values: ArrayLike) -> np.ndarray:
     try:
-        return values.detach().cpu().numpy() if isinstance(values, Tensor) else np.asarray(values)
-    except ValueError as error:  # rows of different lengths
+        if not isinstance(values, Tensor):
+            return np.asarray(values)
+        held = values.detach().cpu()
+        return (held.float() if held.dtype == torch.bfloat16 else held).numpy()
+    except (TypeError, ValueError) as error:  # rows of different lengths, kinds that numpy does not know
         raise TrainingError(f"{asking} needs an array of targets ({error})") from error
 
 

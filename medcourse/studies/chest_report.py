@@ -140,8 +140,10 @@ _WITHOUT_THE_OPERATING_POINT: dict[str, tuple[str, str | None]] = {
 
 
 def corrected(runs: Runs) -> str:
-    """Which arms still differ from the baseline when all comparisons of a column are corrected for (Bonferroni)."""
+    """Which arms still differ from the baseline when all comparisons of a column are corrected for; "" without arms."""
     arms = [name for name in _arms(runs) if name != "baseline"]
+    if not arms:
+        return ""
     asked = {"balanced accuracy at 0.5": ("balanced accuracy", None)} | _WITHOUT_THE_OPERATING_POINT
     found = []
     for name, (metric, threshold) in asked.items():

@@ -43,8 +43,9 @@ def still_apart(differences: Mapping[str, Callable[..., tuple[float, float, floa
     Args:
         differences: for every arm that was compared, a function of ``level=`` (of the interval) to mean, low, high.
     """
-    level = 1 - 0.05 / max(len(differences), 1)
-    found = {arm: difference(level=level) for arm, difference in differences.items()}
+    found = {arm: difference(level=1 - 0.05 / len(differences)) for arm, difference in differences.items()}
+    if all(np.isnan(low) and mean != 0 for mean, low, _ in found.values()):
+        return "cannot be judged from one seed"
     return (
         ", ".join(f"{arm} {told(*of_arm)}" for arm, of_arm in found.items() if of_arm[1] > 0 or of_arm[2] < 0) or "none"
     )

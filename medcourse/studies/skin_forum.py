@@ -185,12 +185,12 @@ def summary(runs: Runs) -> pd.DataFrame:
 
 
 def corrected(runs: Runs) -> str:
-    """Which arms still differ from "as asked" when all of them are corrected for; "" where it was not run."""
+    """Which arms still differ from "as asked" when all of them are corrected for; "" where it, or no other, was run."""
     values = runs.values()
     there = values.index.get_level_values("arm")
-    if "as asked" not in there:
-        return ""
     arms = [arm for arm in ARMS if arm in there and arm != "as asked"]
+    if "as asked" not in there or not arms:
+        return ""
     asked = values.loc["as asked"]
     apart = [
         f"{metric}: {still_apart({arm: partial(over_seeds, values.loc[arm][metric] - asked[metric]) for arm in arms})}"

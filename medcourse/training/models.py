@@ -14,6 +14,7 @@ from torchvision import models as zoo
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.training.batches import cut
+from medcourse.training.preconditions import check_seed
 from medcourse.training.weights import with_imagenet_weights
 
 Train = Literal["all", "head", "last-block"]
@@ -122,6 +123,7 @@ def build_model(
     """
     if name not in MODELS:
         raise TrainingError(f"there is no model '{name}'; there are {', '.join(MODELS)}")
+    check_seed(seed)
     if weights not in (None, "imagenet"):
         raise TrainingError(f"weights={weights!r}: give None or 'imagenet'")
     if train not in ("all", "head", "last-block"):
@@ -132,7 +134,7 @@ def build_model(
             f"images of {cohort.size} pixels are too small for {name}; load them at size={plan.smallest} or more"
         )
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed a GPU as well
+        torch.default_generator.manual_seed(int(seed))  # torch.manual_seed would reseed a GPU as well
         network = _network(name, cohort.channels, len(cohort.classes), weights)
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if weights else pixel_statistics(cohort)
     parts = {"all": None, "head": [plan.head], "last-block": [*plan.last_block, plan.head]}[train]
