@@ -13,7 +13,7 @@
 #     number: 4
 #     title: Resampling
 #     level: 2
-#     pitfall: the rare class was filled up with films of nobody, and the network learned how they were made
+#     pitfall: the rare class was filled up with films of nobody, and the network may learn how they were made
 #     goals:
 #       - say which way resampling moves sensitivity and specificity before you train
 #       - tell what is wrong with a mixed film, and why distance does not show it
@@ -26,7 +26,7 @@
 # %% [markdown]
 # # 04 Resampling
 #
-# **The pitfall:** the rare class was filled up with films of nobody, and the network learned how they were made.
+# **The pitfall:** the rare class was filled up with films of nobody, and the network may learn how they were made.
 #
 # In the training folder of Kermany et al. (2018) three of four children's chest films show pneumonia. Many papers and
 # tutorials "balance" such a set first: they leave out films of the frequent class, repeat films of the rare one, or make
@@ -185,7 +185,7 @@ results = {name: mc.evaluate(pred, n_boot=200)["value"] for name, pred in on_tes
 pd.DataFrame(results).T[metrics].round(3)
 
 # %% [markdown]
-# Single runs of different arms differ, and a table like this one makes a paper. Now the differences from the first
+# Single runs of different arms differ, and tables like this one are often published. Now the differences from the first
 # line, with intervals by child:
 
 # %%
@@ -215,6 +215,9 @@ pd.DataFrame({name: changed["difference"] for name, changed in changes.items()})
 # Read the grey line before the others. An interval says what *other children* would have changed. It knows nothing of
 # other seeds, and is no wider for them. So one run of each arm cannot tell which way is the best, whatever the
 # intervals look like. To answer the question of your guess, we have to take the noise of training out: section 7 does.
+# Where there is time, repeat each arm. Over five seeds of a larger network at 64 px no arm of eleven differs from the films
+# as they are in AUROC, once eleven comparisons are corrected for; augmented copies come to +0.02 [-0.00, +0.04], whatever
+# our single run says (`medcourse reproduce chest-resampling --size 64 --epochs 5 --device cpu`; tables in docs/STUDIES.md).
 #
 # **Exercise 2.** Suppose that you had to choose one arm all the same. Write `choose(predictions)`, which returns the
 # name of the arm that ranks best (by AUROC). For every name, `predictions[name]` holds `"val"` and `"test"`: use the
@@ -269,9 +272,10 @@ ranks = {name: mc.evaluate(pred, seed=0).loc["auroc", ["value", "low", "high"]] 
 pd.DataFrame(ranks).T.astype(float).round(3)
 
 # %% [markdown]
-# The arms stand close together on validation, and closer than the films can tell. A choice like this is allowed, but it
-# is no discovery. All of them rank worse on the test films. That folder is another kind of sample (62 % pneumonia, not 74 %),
-# and its healthy films score higher: a threshold or a calibration from validation need not hold in it.
+# The arms stand close together on validation, and one run of each cannot tell them apart. A choice like this is allowed, but
+# it is no discovery. All of them rank worse on the test films. That folder is another kind of sample. Its share of pneumonia
+# (62 %, not 74 %) is not the reason, since AUROC does not depend on it; but its healthy films score higher, as section 6
+# shows: a threshold or a calibration from validation need not hold in it.
 #
 # ## 4 Look at what was made
 #
@@ -390,8 +394,8 @@ print(f"sharpness of a ghost: {ratio.median():.2f} times that of its parents (me
 print(f"{(ratio < 1).mean():.0%} of the ghosts are softer than their parents on average")
 
 # %% [markdown]
-# Could somebody tell a ghost by that number alone? This is a reading study like any other: it wants other children than
-# those we looked at, no child on both sides, and an interval. We take the `others`, in two halves: one half shows its
+# Could somebody tell a ghost by that number alone? We test the number as we would test a reader: on other children than
+# those we looked at, no child on both sides, with an interval. We take the `others`, in two halves: one half shows its
 # films, the other half its ghosts, and of these only such as share no child.
 
 # %%
@@ -442,8 +446,8 @@ softer = {kind: np.median(sharpness(rows.subset(rows.table.index[where]))) for k
 pd.Series(softer, name="median sharpness of training films").to_frame().round(0)
 
 # %% [markdown]
-# Real pneumonia films are softer than real NORMAL films (haze hides edges), so softness is a cue that every network may
-# use. Ghosts and turned copies are soft films labelled NORMAL: they work against that cue.
+# Real pneumonia films are softer than real NORMAL films. Haze may be one reason; movement, exposure or another device could
+# be others, and we do not know. So softness is a cue that every network may use, whatever its cause. Ghosts and turned copies are soft films labelled NORMAL: they work against that cue.
 #
 # ## 6 What did the network learn?
 #
@@ -459,7 +463,7 @@ met.assign(difference=met["ghosts of NORMAL"] - met["real NORMAL"]).round(2)
 
 # %% [markdown]
 # To the networks that saw no ghost in training, the ghosts of healthy children look *more* ill than the children:
-# softness looks like haze. The network trained with ghosts hardly makes that difference. But in several arms all these
+# to them softness counts as illness. The network trained with ghosts hardly makes that difference. But in several arms all these
 # scores lie near zero, where a difference has no room, so we ask a harder question.
 #
 # Is it softness? We blur the test films (the mean of 3 x 3 pixels), which makes nobody healthier or more ill, and see how
@@ -517,7 +521,7 @@ def fog_against(arm, other="over"):
 
 taught = {arm: fog_against(arm) for arm in ("smote", "augment")}
 for arm, (value, low, high) in taught.items():
-    print(f"blur moves the score of a NORMAL film, {arm} less over: {value:+.2f} [{low:+.2f}, {high:+.2f}]")
+    print(f"blur moves the score of a NORMAL film, {arm} minus over: {value:+.2f} [{low:+.2f}, {high:+.2f}]")
 
 # %% [markdown]
 # "over" repeats real films and "smote" adds ghosts; both have the same number of rows of each class. On the films of
@@ -537,7 +541,7 @@ for arm, (value, low, high) in taught.items():
 # Now for your guess. We take the network that was trained on the films as they are, and read out the numbers that enter
 # its last layer: 128 **features** of each film. On these we train a logistic regression, which has one best solution:
 # no seed, no epochs. With the encoder (one run) and the test films held fixed, all that is left to chance is which rows a
-# method draws, so we draw three times; ± is the standard deviation over the draws. SMOTE is at home here: a mixture of two
+# method draws, so we draw three times; ± is the standard deviation over the draws ("as it is" draws nothing: one fit). SMOTE is at home here: a mixture of two
 # rows of features has no double ribs.
 
 # %%
@@ -566,7 +570,8 @@ values = {
 }
 columns = ["sensitivity", "specificity", "auroc"]
 told = {
-    name: [f"{t[c].mean():.3f} ± {t[c].std(ddof=0):.3f}" for c in columns] for name, t in values.items()
+    name: [f"{t[c].mean():.3f}" + (f" ± {t[c].std():.3f}" if len(t) > 1 else "") for c in columns]
+    for name, t in values.items()
 }
 pd.DataFrame(told, index=columns).T
 
@@ -598,7 +603,7 @@ mc.checks.answered("same_threshold", same_threshold)
 mc.checks.that(0 < same_threshold < 1, "a score lies between 0 and 1")
 odds = same_threshold / (1 - same_threshold) * n_normal / n_pneumonia  # after balancing
 mc.checks.number(
-    "the odds after balancing", odds, 1, within=0.01,
+    "the odds after balancing", odds, 1, within=0.03,
     hint="0.5 means odds of 1. Which odds become 1 when they are multiplied by rare / frequent? Turn them into a "
     "score: odds / (1 + odds)",
 )
@@ -773,7 +778,7 @@ mc.checks.quiz("quiz_4", quiz_4, "faf4007bd3d2", {
 # - Balancing the class shares moves calls from the frequent class to the rare one. Say which is which before you train.
 # - A threshold on the model you have does the same, and it can be chosen by cost.
 # - Mixed films are soft and doubled. Distance does not show it; sharpness does.
-# - What is made for one class only becomes its label. A network will find it.
+# - What is done to one class only can become its label. Test whether the network found it.
 # - One run of each arm cannot rank them. Run one arm twice to see how much is noise.
 # - Split first, then resample, and keep the parents.
 #
