@@ -134,7 +134,8 @@ my_guess = 30  # change me, then run on
 # %%
 resnet = mc.Trainer(mc.build_model("resnet18", train), epochs=4, lr=1e-3, augment="skin", seed=0)
 resnet_run = resnet.fit(train, splits.val)
-resnet_test = resnet.predict(splits.test)
+resnet_val, resnet_test = resnet.predict(splits.val), resnet.predict(splits.test)
+del resnet  # its memory is needed below; its answers are kept
 
 # %%
 mc.confusion(resnet_test, threshold=0.5)
@@ -408,7 +409,6 @@ mc.plot.thresholds(slow_val, {"default": 0.5, "chosen on validation": slow_thres
 # and the costs are stated first, and the threshold is chosen on the validation set: the test set has no say in it.
 
 # %%
-resnet_val = resnet.predict(splits.val)
 cost_threshold = mc.choose_threshold(resnet_val, rule="cost", fn=10, fp=1)
 print(f"chosen on validation: {cost_threshold:.3f}")
 

@@ -150,6 +150,7 @@ class Trainer:
                     bar.set_postfix_str(
                         ", ".join(f"{k} {record[k]:.3f}" for k in ("train_loss", "val_auroc") if k in record)
                     )
+        adam.zero_grad(set_to_none=True)  # gradients take as much memory as the model, and nobody asks for them now
         if progress.best_weights:
             self.model.load_state_dict(progress.best_weights)
         self.run = progress.result()
