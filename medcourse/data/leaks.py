@@ -52,8 +52,8 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_dup
 
     A synthetic image (of ``mc.resample``; column ``parents``) counts for the groups of the images that it was made from,
     not for its own. Parents are looked up in the image's own set, then in all others, whose ids may name other images. A
-    parent that stands in none of the sets counts as a group of its own, "image <id>". A text that reads as a number of the other set
-    ("007" and 7) is the same name: CSV files turn one into the other.
+    parent that stands in none of the sets counts as a group of its own, "image <id>". A text that reads as a number of the
+    other set ("007" and 7) is the same name: CSV files turn one into the other.
 
     Args:
         parts: sets by name, e.g. ``{"train": a, "test": b}``, or the result of ``mc.split``.
@@ -127,7 +127,7 @@ def _groups_of(parent: str, at_home: dict[Any, Any], elsewhere: list[dict[Any, A
         names = (parent, int(parent)) if parent.isdecimal() else (parent,)
         if found := [known[name] for known in places for name in names if name in known]:
             return found
-    return [f"image {parent}"]  # no group's name, nor a number that could be read as one
+    return [f"image {parent}"]  # never text that reads as the number of a group
 
 
 def _as_numbers_of(a: pd.Series, b: pd.Series) -> pd.Series:

@@ -68,7 +68,8 @@ def split(
         seed: the same seed and cohort give the same split.
 
     Raises:
-        SplitError: impossible shares, a seed that is no whole number of 0 or more, too few images of a class, or a training set left without a class.
+        SplitError: impossible shares, a seed that is no whole number of 0 or more, too few images of a class, or a training
+            set left without a class.
         LeakageError: a group stands both inside and outside the ids given as test or val, or the cohort holds synthetic
             images (of ``mc.resample``), whose parents could land on the other side.
     """

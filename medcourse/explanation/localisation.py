@@ -10,7 +10,8 @@ def border_share(maps: ArrayLike, width: float = 0.1) -> NDArray[np.float64]:
     """The share of each map that lies in a frame along the image's border.
 
     A map that is the same everywhere has the share ``border_share(np.ones_like(maps))``, 0.34 to 0.36 for the width 0.1
-    (whole pixels): print it beside the figure. Markers and collimator edges stand in the border of a film, so a share far above it is suspicious.
+    (whole pixels): print it beside the figure. Markers and collimator edges stand in the border of a film, so a share far
+    above it is suspicious.
 
     Args:
         maps: 0 or more, N x H x W (``mc.activation_maps``).
