@@ -1,3 +1,5 @@
+import copy
+import io
 from collections.abc import Callable
 from pathlib import Path
 from urllib.error import URLError
@@ -10,7 +12,7 @@ from torch import nn
 from torchvision import models as zoo
 
 from medcourse.errors import IntegrityError, SourceError, TrainingError
-from medcourse.training.models import IMAGENET_MEAN, MODELS, build_model
+from medcourse.training.models import IMAGENET_MEAN, MODELS, Classifier, build_model
 from medcourse.training.trainer import Trainer
 from medcourse.training.weights import load_all_but
 from tests.conftest import make_cohort
@@ -68,6 +70,38 @@ def test_a_frozen_part_is_frozen(name: str, train: str):
         parts = head if train == "head" else block + head
         assert all(any(k.startswith(part) for k in changed) for part in parts)
         assert all(k.startswith(parts) for k in changed), "batch statistics of frozen parts must not move either"
+
+
+def saved_and_loaded(model: nn.Module) -> nn.Module:
+    stream = io.BytesIO()
+    torch.save(model, stream)
+    stream.seek(0)
+    return torch.load(stream, weights_only=False)
+
+
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, saved_and_loaded])
+@pytest.mark.parametrize("train", ["head", "last-block", "all"])
+def test_a_copy_trains_the_same_parts(copied: Callable, train: str):
+    model = build_model("resnet18", make_cohort(4, size=32), train=train)
+    expected = {name for name, module in model.train().named_modules() if module.training}
+    assert "network.fc" in expected
+    assert ("network.layer4.0.bn1" in expected) == (train != "head")
+    twin = copied(model.eval())
+    assert not any(module.training for module in twin.modules())
+    assert {name for name, module in twin.train().named_modules() if module.training} == expected
+
+
+def test_a_new_head_in_the_place_of_the_old_one_trains():
+    model = build_model("resnet18", make_cohort(4, size=32), train="head")
+    model.network.fc = nn.Sequential(nn.Dropout(0.5), nn.Linear(512, 2))
+    assert model.train().network.fc[0].training
+    assert not model.network.bn1.training
+
+
+def test_parts_of_another_network_are_refused():
+    network, other = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten()), nn.Linear(2, 2)
+    with pytest.raises(TrainingError, match=r"does not hold \(Linear\)"):
+        Classifier(network, (0.5,), (0.2,), [other])
 
 
 def test_the_seed_fixes_the_weights_and_leaves_the_global_state_alone():

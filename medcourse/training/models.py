@@ -14,7 +14,7 @@ from torchvision import models as zoo
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.training.batches import cut
-from medcourse.training.preconditions import check_seed
+from medcourse.training.seeds import training_seed
 from medcourse.training.weights import with_imagenet_weights
 
 Train = Literal["all", "head", "last-block"]
@@ -33,7 +33,10 @@ class Classifier(nn.Module):
     Args:
         network: N x C x H x W to N x classes.
         mean, std: one value per channel of the network, in [0, 1]. With three, grey images become three equal channels.
-        trained: the parts that learn; all others are frozen. None: all learn.
+        trained: the parts of the network that learn; all others are frozen. None: all learn.
+
+    Raises:
+        TrainingError: a part that the network does not hold.
     """
 
     mean: Tensor
@@ -48,7 +51,7 @@ class Classifier(nn.Module):
     ) -> None:
         super().__init__()
         self.network = network
-        self._trained = None if trained is None else [id(m) for part in trained for m in part.modules()]
+        self._trained = None if trained is None else _paths(network, trained)
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
         if trained is not None:
@@ -64,8 +67,9 @@ class Classifier(nn.Module):
         """As ``nn.Module.train``, but frozen parts stay in evaluation mode."""
         super().train(mode)
         if mode and self._trained is not None:
+            learning = {module for path in self._trained for module in self.network.get_submodule(path).modules()}
             for module in self.network.modules():
-                if id(module) not in self._trained:
+                if module not in learning:
                     module.training = False
         return self
 
@@ -111,7 +115,7 @@ def build_model(
             mirror (``MEDCOURSE_MIRROR``). Grey images are then repeated to three equal channels inside the model.
         train: what learns: "all", "head" (the last layer, in squeezenet1_1 a 1 x 1 convolution) or "last-block" (the
             last stage and the head).
-        seed: of the random weights; the global random state is left alone.
+        seed: of the random weights, MEDCOURSE_SEED_SHIFT added; the global random state is left alone.
 
     Returns:
         A ``Classifier``: float images in [0, 1], N x C x H x W, to logits, N x classes.
@@ -123,7 +127,7 @@ def build_model(
     """
     if name not in MODELS:
         raise TrainingError(f"there is no model '{name}'; there are {', '.join(MODELS)}")
-    check_seed(seed)
+    seed = training_seed(seed)
     if weights not in (None, "imagenet"):
         raise TrainingError(f"weights={weights!r}: give None or 'imagenet'")
     if train not in ("all", "head", "last-block"):
@@ -134,11 +138,22 @@ def build_model(
             f"images of {cohort.size} pixels are too small for {name}; load them at size={plan.smallest} or more"
         )
     with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(int(seed))  # torch.manual_seed would reseed a GPU as well
+        torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed a GPU as well
         network = _network(name, cohort.channels, len(cohort.classes), weights)
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if weights else pixel_statistics(cohort)
     parts = {"all": None, "head": [plan.head], "last-block": [*plan.last_block, plan.head]}[train]
     return Classifier(network, mean, std, None if parts is None else [network.get_submodule(part) for part in parts])
+
+
+def _paths(network: nn.Module, parts: list[nn.Module]) -> list[str]:
+    """Where the parts stand in the network: a path also holds in a copy, where every module is another object."""
+    path_of = {module: path for path, module in network.named_modules()}
+    if strange := [type(part).__name__ for part in parts if part not in path_of]:
+        raise TrainingError(
+            f"trained= names parts that the network does not hold ({', '.join(strange)}); take them from the network: "
+            "network.get_submodule(...)"
+        )
+    return [path_of[part] for part in parts]
 
 
 @contextmanager
