@@ -96,6 +96,58 @@ def test_an_official_test_set():
     assert split(cohort, test=half, by=None).test is not None
 
 
+def ids_of(cohort: Cohort, *groups: int) -> list[str]:
+    named = cohort.table["group"].unique()[list(groups)]
+    return cohort.table.index[cohort.table["group"].isin(named)].tolist()
+
+
+@pytest.mark.parametrize("by", ["group", None])
+@pytest.mark.parametrize("seed", range(5))
+def test_an_official_validation_set_is_set_aside_before_the_test_set_is_drawn(seed: int, by: str | None):
+    cohort = imbalanced()
+    official = ids_of(cohort, *range(60))
+    splits = split(cohort, test=0.3, val=official, by=by, seed=seed)
+    assert splits.val.table.index.tolist() == official
+    assert splits.table().loc["test", "images"] == pytest.approx(180, abs=4)
+    assert sum(len(part) for _, part in splits.items()) == len(cohort)
+    if by:
+        assert not find_leaks(splits).groups.size
+    assert splits.train.table.index.intersection(official).empty
+
+
+def test_official_sets_may_not_overlap_and_shares_come_from_what_is_left():
+    cohort = imbalanced()
+    first, second = ids_of(cohort, *range(40)), ids_of(cohort, *range(40, 60))
+    both = split(cohort, test=first, val=second)
+    assert (both.test.table.index.tolist(), both.val.table.index.tolist()) == (first, second)
+    with pytest.raises(LeakageError, match="already in the test set"):
+        split(cohort, test=first, val=first)
+    with pytest.raises(SplitError, match=r"needs \d+ images of 'healthy', but only"):
+        split(cohort, test=0.99, val=second)
+
+
+def test_the_order_of_drawing_is_as_it_was():
+    """Two shares: test first, then validation, from one random state."""
+    cohort = make_cohort(60)
+    drawn, official = (
+        split(cohort, test=0.2, val=0.2, seed=4),
+        split(cohort, test=cohort.table.index[:12], val=0.2, seed=4),
+    )
+    groups = [
+        part.table["group"].str[1:].astype(int).unique().tolist() for part in (drawn.test, drawn.val, official.val)
+    ]
+    assert groups == [[0, 1, 7, 8, 11, 28], [14, 16, 17, 19, 21, 24], [6, 13, 15, 17, 22, 26]]
+
+
+@pytest.mark.parametrize("none", [None, 0])
+def test_none_means_no_such_part(none):
+    cohort = imbalanced()
+    assert split(cohort, test=0.2, val=none).val is None
+    assert split(cohort, test=none, val=0.2).test is None
+    assert split(cohort, test=0.2, val=none).test.table.index.equals(split(cohort, test=0.2, val=0).test.table.index)
+    assert len(split(cohort, test=none, val=none).train) == len(cohort)
+
+
 def test_mixed_groups_stay_whole():
     cohort = imbalanced()
     rng = np.random.default_rng(0)
@@ -120,6 +172,8 @@ def test_a_few_large_groups():
     [
         ({"test": 0.7, "val": 0.3}, "sum to less than 1"),
         ({"test": -0.1}, "shares of 0 or more"),
+        ({"test": ...}, "test=Ellipsis is not a number; give a share"),
+        ({"val": float("nan")}, "val=nan is not a number"),
         ({"by": "patient"}, "no such column"),
         ({"prevalence": 1.5}, "between 0 and 1"),
         ({"prevalence": 0.5, "stratify": False}, "stratify"),

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from numbers import Integral
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,8 +43,8 @@ class Splits:
 
 def split(
     cohort: Cohort,
-    test: float | ArrayLike = 0.2,
-    val: float | ArrayLike = 0.1,
+    test: float | ArrayLike | None = 0.2,
+    val: float | ArrayLike | None = 0.1,
     by: str | None = "group",
     stratify: bool = True,
     prevalence: float | None = None,
@@ -57,8 +58,9 @@ def split(
 
     Args:
         cohort: what to split.
-        test: share of all images (0 for none), or the image ids of an official test set.
-        val: likewise; drawn after the test set.
+        test: share of all images (0 or None: no such part), or the image ids of an official test set.
+        val: likewise. Ids are set aside first, whichever part they name; then shares are drawn from the other groups, test
+            before validation.
         by: table column that names who must not be on both sides; None splits image by image (which leaks whenever
             somebody has several images: for lessons and for comparison).
         stratify: keep the share of every class alike in all parts. In a multilabel cohort this means the share of images
@@ -68,10 +70,11 @@ def split(
         seed: the same seed and cohort give the same split.
 
     Raises:
-        SplitError: impossible shares, a seed that is no whole number of 0 or more, too few images of a class, or a training
+        SplitError: impossible shares, a seed that is not a whole number of 0 or more, too few images of a class, or a training
             set left without a class.
-        LeakageError: a group stands both inside and outside the ids given as test or val, or the cohort holds synthetic
-            images (of ``mc.resample``), whose parents could land on the other side.
+        CohortError: an id that the cohort does not hold, an id named twice, or a list without ids.
+        LeakageError: a group stands both inside and outside the ids given as test or val, an id is named in both, or the
+            cohort holds synthetic images (of ``mc.resample``), whose parents could land on the other side.
     """
     if (made := is_synthetic(cohort.table)).any():
         raise LeakageError(
@@ -82,19 +85,20 @@ def split(
     groups = _group_numbers(cohort, by)
     if prevalence is not None:
         _check_prevalence(cohort, prevalence, stratify)
-    shares = [float(np.asarray(s)) for s in (test, val) if _is_share(s)]
-    if any(s < 0 for s in shares) or sum(shares) >= 1:
+    wanted = {"test": test, "val": val}
+    shares = {name: _share(name, value) for name, value in wanted.items() if _is_share(value)}
+    if min(shares.values(), default=0) < 0 or sum(shares.values()) >= 1:
         raise SplitError(f"test={test!r} and val={val!r} must be shares of 0 or more that sum to less than 1")
     if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
         raise SplitError(f"seed={seed!r} must be a whole number of 0 or more")
     rng = np.random.default_rng(seed)
     part_of = np.zeros(len(cohort), dtype=np.int64)  # 0 train, 1 test, 2 val
-    for number, (name, wanted) in enumerate([("test", test), ("val", val)], start=1):
-        if _is_share(wanted):
-            if float(np.asarray(wanted)) > 0:
-                _draw(cohort, groups, part_of, number, name, float(np.asarray(wanted)), stratify, prevalence, rng)
-        else:
-            _assign(cohort, groups, part_of, number, name, np.asarray(wanted), by)
+    numbers = {"test": 1, "val": 2}
+    for name in [name for name in wanted if name not in shares]:
+        _assign(cohort, groups, part_of, numbers[name], name, np.atleast_1d(np.asarray(wanted[name])), by)
+    for name, share in shares.items():
+        if share > 0:
+            _draw(cohort, groups, part_of, numbers[name], name, share, stratify, prevalence, rng)
     parts = [cohort.subset(part_of == k) if (part_of == k).any() else None for k in range(3)]
     train, test_part, val_part = parts
     if train is None or (train.counts()[cohort.counts() > 0] == 0).any():
@@ -106,8 +110,21 @@ def split(
     return Splits(train, val_part, test_part)
 
 
-def _is_share(value: float | ArrayLike) -> bool:
-    return np.ndim(value) == 0 and not isinstance(value, str)
+def _is_share(value: float | ArrayLike | None) -> bool:
+    return np.ndim(value) == 0 and not isinstance(value, str)  # type: ignore[arg-type]  # None has no dimension
+
+
+def _share(name: str, value: Any) -> float:
+    """0 for None; SplitError for what is not a number."""
+    try:
+        share = 0.0 if value is None else float(np.asarray(value))
+    except (TypeError, ValueError):
+        share = float("nan")
+    if np.isnan(share):
+        raise SplitError(
+            f"{name}={value!r} is not a number; give a share of all images, image ids, or None for no such part"
+        )
+    return share
 
 
 def _group_numbers(cohort: Cohort, by: str | None) -> NDArray[np.int64]:
