@@ -20,6 +20,7 @@ from medcourse.data.phantom.canvas import stream
 from medcourse.data.phantom.chest import chest_films, nih_films, pneumonia_films
 from medcourse.data.phantom.cohorts import STAND_INS
 from medcourse.data.phantom.film import FINDINGS, Site, draw_film
+from medcourse.data.phantom.skin import skin_image, skin_lesions
 from medcourse.errors import CohortError
 
 SMALL = {
@@ -180,6 +181,63 @@ def test_a_classifier_finds_the_disease_and_a_linked_marker_misleads_it():
     assert auroc(marked, clean) < auroc(marked, marked) - 0.05
 
 
+# ---------------------------------------------------------------------------------------------- skin lesions
+
+
+def red_minus_green(cohort: mc.Cohort, inside: bool) -> np.ndarray:
+    """Mean over the pixels inside the lesion masks, or over those outside."""
+    pixels, where = np.asarray(cohort.images).astype(float), np.asarray(cohort.masks) == inside
+    return np.array([(image[0] - image[1])[w].mean() for image, w in zip(pixels, where, strict=True)])
+
+
+def test_the_camera_follows_the_road_of_diagnosis_as_strongly_as_asked():
+    def share_of_b(link: float) -> tuple[float, float]:
+        table = skin_lesions(8000, link, seed=2).table
+        assert table.groupby("group")["camera"].nunique().max() == 1
+        followed = table["dx_type"] == "follow_up"
+        from_b = table["camera"] == "B"
+        return from_b[followed].mean(), from_b[~followed].mean()
+
+    assert share_of_b(0) == pytest.approx((0.5, 0.5), abs=0.03)
+    assert share_of_b(0.6) == pytest.approx((0.8, 0.2), abs=0.03)
+    assert share_of_b(1) == (1, 0)
+
+
+@pytest.mark.parametrize("link", [0, 1])
+def test_red_minus_green_tells_the_cameras_apart_inside_the_lesion_and_outside(link: float):
+    cohort = mc.phantom.skin(300, size=24, camera_link=link, seed=3)
+    from_b = cohort.table["camera"] == "B"
+    assert roc_auc_score(from_b, red_minus_green(cohort, inside=False)) > 0.99
+    assert roc_auc_score(from_b, red_minus_green(cohort, inside=True)) > 0.85  # pigments differ by diagnosis
+
+
+def test_the_camera_changes_neither_the_lesion_nor_what_tells_a_melanoma():
+    for photograph in range(5):
+        (first, mask), (second, again) = (skin_image("mel", "PHANTOM_L00007", c, photograph, 64) for c in "AB")
+        assert np.array_equal(mask, again)
+        assert (second[0].astype(int) >= first[0]).all()
+        assert (second[1:] <= first[1:]).all()
+        for one, other in zip(first, second, strict=True):
+            assert np.corrcoef(one.ravel(), other.ravel())[0, 1] > 0.97
+    table = skin_lesions(8000, 0, seed=4).table
+    nevi = table[(table["dx"] == "nv") & (table["dx_type"] == "histo")]
+    assert abs((nevi["camera"] == "B").mean() - (table.loc[table["dx"] == "mel", "camera"] == "B").mean()) < 0.05
+
+
+def test_melanomas_can_be_told_from_excised_nevi_but_not_by_one_colour():
+    drawing = skin_lesions(8000, 1, seed=5)
+    table = drawing.table
+    excised = np.flatnonzero(table["dx"].isin(["nv", "mel"]) & (table["dx_type"] == "histo"))[:600]
+    melanoma = (table["dx"].iloc[excised] == "mel").to_numpy()
+    images, masks = zip(*(drawing.draw(int(row), 32) for row in excised), strict=True)
+    pixels = np.stack(images).astype(float)
+    colour = roc_auc_score(melanoma, pixels[:, 0].mean((1, 2)) - pixels[:, 1].mean((1, 2)))
+    assert 0.3 < colour < 0.7
+    grey = pixels.mean(1)
+    darkest = [np.percentile(g[m == 1], 10) for g, m in zip(grey, masks, strict=True)]
+    assert roc_auc_score(~melanoma, darkest) > 0.7
+
+
 # ---------------------------------------------------------------------------------------------- tissue and cells
 
 
@@ -247,6 +305,26 @@ def test_labelers_and_models_know_something_and_not_all():
 
 
 # ---------------------------------------------------------------------------------------------- standing in
+
+
+def test_the_skin_stand_in_has_the_roads_and_the_camera_of_ham10000():
+    drawing = STAND_INS["skin"]()
+    table = drawing.table
+    nevi, others = table[table["dx"] == "nv"], table[table["dx"] != "nv"]
+    assert (nevi["dx_type"] == "histo").sum() >= 2100
+    assert (table["dx"] == "mel").sum() >= 260
+    shares = nevi["dx_type"].value_counts(normalize=True)
+    assert shares[["follow_up", "consensus", "histo"]].tolist() == pytest.approx([0.552, 0.075, 0.373], abs=0.015)
+    assert (others["dx_type"] == "histo").all()
+    assert table.groupby("group")["dx_type"].nunique().max() == 1
+    photographs = table.groupby(["dx_type", "group"]).size()
+    assert photographs["follow_up"].max() == 1
+    assert photographs["histo"].mean() == pytest.approx(1.67, abs=0.05)  # HAM10000: 1.66 of those not followed up
+    assert table["group"].nunique() / len(table) == pytest.approx(0.746, abs=0.01)
+    rows = np.flatnonzero(table["dx"] == "nv")[:800].tolist()
+    mean = np.stack([drawing.draw(row, 16)[0].mean((1, 2)) for row in rows])
+    followed = table["dx_type"].iloc[rows] == "follow_up"
+    assert 0.98 < roc_auc_score(followed, mean[:, 0] - mean[:, 1]) < 1
 
 
 def test_the_pneumonia_stand_in_follows_the_file_names():
@@ -345,6 +423,7 @@ def test_reader_tables_have_the_files_columns_and_types_of_the_real_ones():
         ("chest", {"size": 0}, "size=0"),
         ("chest", {"seed": -1}, "seed=-1"),
         ("skin", {"images": True}, "images=True"),
+        ("skin", {"camera_link": 1.1}, "camera_link=1.1"),
         ("histology", {"stain": 3}, "stain=3"),
         ("cells", {"parasitized": float("nan")}, "parasitized=nan"),
         ("readers", {"studies": "many"}, "studies='many'"),

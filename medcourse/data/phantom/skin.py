@@ -2,19 +2,22 @@
 
 Nevi and melanomas differ in one hidden number, the suspicion of the lesion, from which irregular border, dark and
 blue-grey patches and asymmetry all follow; the two classes overlap in it on purpose, so that no model can be perfect.
+Nevi came by two roads, followed up or excised, and the camera may go with the road, as it does in HAM10000.
 Everything follows from the seed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.data.phantom.canvas import Drawing, clouds, plane
+from medcourse.data.phantom.canvas import Drawing, clouds, linked, plane
 
-# Shares of HAM10000 (6,705 nevi of 10,015 and so on), and how each diagnosis is drawn.
+# Shares of HAM10000's images (6,705 nevi of 10,015 and so on), and how each diagnosis is drawn.
 _SHARES = {"akiec": 0.033, "bcc": 0.051, "bkl": 0.110, "df": 0.011, "mel": 0.111, "nv": 0.670, "vasc": 0.014}
+_ROADS = {"follow_up": 0.55, "consensus": 0.08, "histo": 0.37}  # how HAM10000's nevi were diagnosed, shares of images
+_PHOTOGRAPHS = [0.46, 0.41, 0.13]  # 1, 2 or 3 of a lesion; as in HAM10000, a nevus that is followed up has one
 _PIGMENT = {  # mean RGB of the lesion, in 0..1
     "akiec": (0.72, 0.47, 0.42),
     "bcc": (0.74, 0.52, 0.50),
@@ -25,6 +28,8 @@ _PIGMENT = {  # mean RGB of the lesion, in 0..1
     "vasc": (0.62, 0.22, 0.26),
 }
 _SUSPICION = {"mel": 2.4}  # mean of the hidden number, in its own standard deviations; 0 for every other diagnosis
+_CAMERAS = {"A": (1.0, 1.0, 1.0), "B": (1.12, 0.87, 0.87)}  # gain of red, green and blue
+_WHITE_BALANCE = 0.03  # standard deviation of each gain from photograph to photograph
 _PLACES = ["back", "lower extremity", "trunk", "upper extremity", "abdomen", "face", "chest", "foot", "neck", "scalp"]
 
 
@@ -41,22 +46,24 @@ class _Lesion:
     centre: NDArray[np.float32]
 
 
-def skin_table(images: int = 3500, seed: int = 0) -> pd.DataFrame:
-    """A table with HAM10000's columns for ``images`` drawn images of about 3/4 as many lesions.
+def skin_table(images: int, camera_link: float = 0.0, seed: int = 0) -> pd.DataFrame:
+    """A table with HAM10000's columns, and ``camera``, for ``images`` drawn images of about 3/4 as many lesions.
 
     Args:
         images: number of rows.
+        camera_link: how strongly the camera goes with the road of diagnosis, see ``mc.phantom.skin``.
         seed: the same seed gives the same table.
     """
     rng = np.random.default_rng([seed, 0])
-    per_lesion = rng.choice([1, 2, 3], p=[0.74, 0.20, 0.06], size=images)
-    lesion = np.repeat(np.arange(images), per_lesion)[:images]
-    names = list(_SHARES)
-    shares = np.array([_SHARES[n] for n in names])
-    of_lesion = rng.choice(len(names), p=shares / shares.sum(), size=images)
-    dx = np.array(names)[of_lesion[lesion]]
-    proof = rng.random(images)[lesion]  # of nevi 55 % are followed up, 8 % agreed on, 37 % proven, as in HAM10000
-    of_nevus = np.where(proof < 0.55, "follow_up", np.where(proof < 0.63, "consensus", "histo"))
+    kinds = [(dx, "histo", part) for dx, part in _SHARES.items() if dx != "nv"]
+    kinds += [("nv", road, _SHARES["nv"] * part) for road, part in _ROADS.items()]
+    one = np.array([road == "follow_up" for _, road, _ in kinds])
+    mean = np.where(one, 1, np.dot(_PHOTOGRAPHS, [1, 2, 3]))
+    share = np.array([part for _, _, part in kinds]) / mean  # the shares are those of images, here lesions are drawn
+    of_lesion = rng.choice(len(kinds), p=share / share.sum(), size=images)
+    several = rng.choice([1, 2, 3], p=_PHOTOGRAPHS, size=images)
+    lesion = np.repeat(np.arange(images), np.where(one[of_lesion], 1, several))[:images]
+    dx, dx_type = (np.array([kind[k] for kind in kinds])[of_lesion[lesion]] for k in (0, 1))
     age = 5.0 * np.round(rng.normal(np.where(dx == "nv", 46, 61), 14) / 5)
     table = pd.DataFrame(
         {
@@ -64,12 +71,13 @@ def skin_table(images: int = 3500, seed: int = 0) -> pd.DataFrame:
             "group": [f"PHANTOM_L{n:05d}" for n in lesion],
             "lesion_id": [f"PHANTOM_L{n:05d}" for n in lesion],
             "dx": dx,
-            "dx_type": np.where(dx == "nv", of_nevus, "histo"),
+            "dx_type": dx_type,
             "age": np.clip(age, 5, 85),
             "sex": np.array(["female", "male"])[rng.integers(0, 2, images)[lesion]],
             "localization": np.array(_PLACES)[rng.integers(0, len(_PLACES), images)[lesion]],
             "path": "",
             "mask_path": "",
+            "camera": np.where(linked(one[of_lesion], camera_link, rng), "B", "A")[lesion],
         },
         index=pd.Index([f"PHANTOM_{i:05d}" for i in range(images)], name="image_id"),
     )
@@ -77,14 +85,16 @@ def skin_table(images: int = 3500, seed: int = 0) -> pd.DataFrame:
 
 
 def skin_image(
-    dx: str, group: str, photograph: int, size: int, seed: int = 0
+    dx: str, group: str, camera: str, photograph: int, size: int, seed: int = 0
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
     """One drawn photograph of a lesion.
 
     Args:
         dx: the diagnosis.
         group: the lesion's id in the table; photographs of one lesion share its shape and pigment.
-        photograph: number of the photograph (the table's row): its own turn, zoom, light, hairs and noise.
+        camera: "A" or "B"; it colours the whole picture, the lesion and the skin around it, and nothing else.
+        photograph: number of the photograph (the table's row): its own turn, zoom, light, white balance, hairs and
+            noise.
         size: height and width in pixels.
         seed: that of the table.
 
@@ -103,20 +113,27 @@ def skin_image(
     soft = 1 / (1 + np.exp(-mask * (26 - 4 * np.clip(lesion.suspicion, -2, 3))))
     picture = colour * (1 - soft) + inside * soft
     picture = _hair(picture, size, rng)
+    picture = picture * (np.array(_CAMERAS[camera]) * (1 + rng.normal(0, _WHITE_BALANCE, 3)))[:, None, None]
     picture = picture * rng.uniform(0.9, 1.08) * (1 - 0.12 * (x**2 + y**2)) + rng.normal(0, 0.012, picture.shape)
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8), (mask > 0).astype(np.uint8)
 
 
-def skin_photographs(images: int = 3500, seed: int = 0) -> Drawing:
-    """The table of ``skin_table`` with the drawing of each row."""
-    table = skin_table(images, seed)
-    lesions = list(zip(table["dx"], table["group"], strict=True))
+def skin_lesions(images: int, camera_link: float, seed: int) -> Drawing:
+    """The table of ``skin_table`` with the drawing of each row: see ``mc.phantom.skin``."""
+    table = skin_table(images, camera_link, seed)
+    shown = list(zip(table["dx"], table["group"], table["camera"], strict=True))
     return Drawing(
         table,
         tuple(_SHARES),
         "RGB",
-        lambda row, size: skin_image(*lesions[row], photograph=row, size=size, seed=seed),
+        lambda row, size: skin_image(*shown[row], photograph=row, size=size, seed=seed),
     )
+
+
+def skin_photographs(images: int, camera_link: float = 0.0, seed: int = 0) -> Drawing:
+    """A stand-in for ham10000: ``skin_lesions`` with its columns, so the camera is in the pixels only."""
+    drawn = skin_lesions(images, camera_link, seed)
+    return replace(drawn, table=drawn.table.drop(columns="camera"))
 
 
 def _lesion(dx: str, rng: np.random.Generator) -> _Lesion:
