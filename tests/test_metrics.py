@@ -11,6 +11,7 @@ from medcourse.evaluation.exact import clopper_pearson_at_edge
 from medcourse.evaluation.metrics import auroc, compare, evaluate, predictive_values
 from medcourse.evaluation.predictions import Predictions
 from medcourse.evaluation.ranking import METRICS, Ranking
+from medcourse.evaluation.thresholds import confusion
 
 
 def predictions(targets, scores, **columns) -> Predictions:
@@ -341,13 +342,49 @@ def test_compare_refuses_other_images_labels_and_classes():
         ({"n_boot": 10}, "40 or more"),
         ({"prevalence": 0}, "prevalence=0"),
         ({"prevalence": 10}, "0.1 for 10 %"),
-        ({"threshold": float("nan")}, "no number"),
     ],
 )
 def test_arguments_outside_their_range(arguments, message):
     pred = predictions(*simulate(40), gaps=[None, "x"] * 20)
     with pytest.raises(EvaluationError, match=message):
         evaluate(pred, **arguments)
+
+
+NOT_A_THRESHOLD = [
+    ("0.5", "threshold='0.5' is not a number"),
+    (b"0.5", "is not a number"),
+    (True, "threshold=True is not a number"),
+    (np.True_, "is not a number"),
+    (None, "threshold=None is not a number"),
+    (float("nan"), "threshold=nan is not a number"),
+    (..., r"threshold is still \.\.\., give a number"),
+    ({0.5}, r"threshold=\{0\.5\} is not a number"),
+]
+
+
+@pytest.mark.parametrize(("threshold", "message"), NOT_A_THRESHOLD, ids=lambda value: repr(value)[:12])
+def test_what_is_not_a_threshold(threshold, message):
+    pred = predictions(*simulate(40))
+    for ask in (evaluate, confusion, Predictions.called):
+        with pytest.raises(EvaluationError, match=message):
+            ask(pred, threshold=threshold)
+    for pair in ((threshold, 0.5), (0.5, threshold)):
+        with pytest.raises(EvaluationError, match=message):
+            compare(pred, pred, threshold=pair)
+    with pytest.raises(EvaluationError, match=message):
+        compare(pred, pred, threshold=threshold)
+
+
+@pytest.mark.parametrize("threshold", [np.float32(0.5), np.array(0.5), np.array([0.5]), pd.Series([0.5])])
+def test_whatever_holds_one_number_is_a_threshold(threshold):
+    pred = predictions(*simulate(40))
+    pd.testing.assert_frame_equal(evaluate(pred, threshold, n_boot=40), evaluate(pred, 0.5, n_boot=40))
+    pd.testing.assert_frame_equal(confusion(pred, threshold), confusion(pred, 0.5))
+
+
+def test_one_array_of_no_dimension_is_one_threshold_for_both():
+    pred = predictions(*simulate(40))
+    assert compare(pred, pred, threshold=np.array(0.5), n_boot=40).loc["sensitivity", "difference"] == 0
 
 
 def test_more_than_two_classes_and_synthetic_images():

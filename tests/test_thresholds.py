@@ -103,5 +103,5 @@ def test_confusion_of_three_classes_keeps_an_empty_one():
     table = pd.DataFrame({"label": ["a", "c", "c"], "p_a": [0.6, 0.5, 0.1], "p_b": [0.2, 0.2, 0.1]})
     found = confusion(Predictions(table.assign(p_c=1 - table["p_a"] - table["p_b"]), ("a", "b", "c")))
     assert found.to_numpy().tolist() == [[1, 0, 0], [0, 0, 0], [1, 0, 1]]
-    with pytest.raises(EvaluationError, match="no number"):
+    with pytest.raises(EvaluationError, match="is not a number"):
         confusion(predictions([0, 1], [0.2, 0.4]), float("nan"))

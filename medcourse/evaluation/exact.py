@@ -81,7 +81,7 @@ def predictive_values(sensitivity: ArrayLike, specificity: ArrayLike, prevalence
         try:
             array = np.asarray(value, dtype=np.float64)
         except (TypeError, ValueError) as error:
-            raise EvaluationError(f"{name}={value!r} is no number in [0, 1]") from error
+            raise EvaluationError(f"{name}={value!r} is not a number in [0, 1]") from error
         if not ((array >= 0) & (array <= 1)).all():
             raise EvaluationError(f"{name} must lie in [0, 1] (0.1 for 10 %); it is {value!r}")
         arrays.append(array)

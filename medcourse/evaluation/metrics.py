@@ -20,9 +20,8 @@ from medcourse.evaluation.clusters import (
 from medcourse.evaluation.exact import Limits, Setting, limits_at_edge
 from medcourse.evaluation.exact import PredictiveValues as PredictiveValues
 from medcourse.evaluation.exact import predictive_values as predictive_values
-from medcourse.evaluation.predictions import Predictions, refuse_synthetic
+from medcourse.evaluation.predictions import Predictions, checked_threshold, refuse_synthetic
 from medcourse.evaluation.ranking import METRICS, Floats, Ranking
-from medcourse.evaluation.thresholds import checked_threshold
 
 
 def evaluate(
@@ -62,12 +61,14 @@ def evaluate(
         precision need both classes.
 
     Raises:
-        EvaluationError: more than two classes, no such column, or an argument outside its range.
+        EvaluationError: more than two classes, no such column, a threshold that is not one number, or an argument outside
+            its range.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
     check_interval(ci, n_boot, seed)
     if prevalence is not None and not (isinstance(prevalence, Real) and 0 < prevalence < 1):
         raise EvaluationError(f"prevalence={prevalence!r} must lie between 0 and 1 (0.1 for 10 %)")
+    threshold = checked_threshold(threshold)
     ranking = _ranking(pred, threshold)
     clusters = find_clusters(pred.table, cluster)
     values = dict(zip(METRICS, _point(ranking, prevalence).tolist(), strict=True))
@@ -122,8 +123,9 @@ def compare(
     check_interval(ci, n_boot, seed)
     for pred in (before, after):
         refuse_synthetic(pred)
-    cuts = tuple(threshold) if isinstance(threshold, Sequence | np.ndarray) else (threshold, threshold)
-    if len(cuts) != 2 or isinstance(threshold, str):
+    given: Any = threshold.tolist() if isinstance(threshold, np.ndarray) else threshold
+    cuts = tuple(given) if isinstance(given, list | tuple) else (given, given)
+    if len(cuts) != 2:
         raise EvaluationError(f"threshold={threshold!r}: give one number, or a pair (before, after)")
     after = _aligned(before, after)
     rankings = [_ranking(pred, cut) for pred, cut in zip((before, after), cuts, strict=True)]

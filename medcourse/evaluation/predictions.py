@@ -101,7 +101,11 @@ class Predictions:
 
         Two classes: positive at ``score >= threshold``. More: the most probable one, whatever the threshold. Multilabel:
         N x K, 1 where the finding's own probability is >= ``threshold``.
+
+        Raises:
+            EvaluationError: a threshold that is not one number.
         """
+        threshold = checked_threshold(threshold)
         if self.task == "multilabel":
             return (self.probabilities >= threshold).astype(np.int64)
         if self.binary:
@@ -179,6 +183,24 @@ class Predictions:
                 f"task={self.task!r} does not fit the {n} classes {self.classes}: two that exclude each other are "
                 "'binary', more are 'multiclass', findings that may occur together are 'multilabel'"
             )
+
+
+def checked_threshold(threshold: Any) -> float:
+    """``threshold`` as a float; EvaluationError when it is not one number."""
+    rule = "a case is called positive at score >= threshold"
+    if threshold is ...:
+        raise EvaluationError(f"threshold is still ..., give a number ({rule})")
+    try:
+        # NumPy, pandas and torch all give a Python scalar so; float() on a one-element array is deprecated.
+        value = threshold.item() if hasattr(threshold, "item") else threshold
+        if isinstance(value, str | bytes | bool):
+            raise TypeError
+        value = float(value)
+    except (TypeError, ValueError, RuntimeError):
+        value = float("nan")
+    if np.isnan(value):
+        raise EvaluationError(f"threshold={threshold!r} is not a number; give one, such as 0.5 ({rule})")
+    return value
 
 
 def _some(ids: ArrayLike) -> str:

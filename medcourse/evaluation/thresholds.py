@@ -86,28 +86,17 @@ def confusion(pred: Predictions, threshold: float = 0.5) -> pd.DataFrame:
         DataFrame of int64, K x K, in class order; index ``reference`` (the reference standard), columns ``called``.
 
     Raises:
-        EvaluationError: a threshold that is no number, or multilabel predictions.
+        EvaluationError: a threshold that is not one number, or multilabel predictions.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
     refuse_synthetic(pred)
     pred.refuse_multilabel()
     k = len(pred.classes)
-    called = pred.called(checked_threshold(threshold))
+    called = pred.called(threshold)
     counts = np.bincount(pred.targets * k + called, minlength=k * k).reshape(k, k)
     return pd.DataFrame(
         counts, index=pd.Index(pred.classes, name="reference"), columns=pd.Index(pred.classes, name="called")
     )
-
-
-def checked_threshold(threshold: float) -> float:
-    """``threshold`` as a float; EvaluationError when it is no number."""
-    try:
-        value = float(threshold)
-    except (TypeError, ValueError):
-        value = float("nan")
-    if np.isnan(value):
-        raise EvaluationError(f"threshold={threshold!r} is no number; a case is called positive at score >= threshold")
-    return value
 
 
 def _candidates(
