@@ -45,6 +45,16 @@ def test_number_refuses_with_a_hint(answer, message):
         )
 
 
+@pytest.mark.parametrize(
+    ("answer", "truth", "percent"),
+    [(0.4, 0.0, False), (-0.4, 0.0, False), (0.9, 0.01, False), (500, 5, False), (40, 0.4, True), (-3, -0.03, True)],
+)
+def test_only_what_can_be_a_percentage_is_called_one(answer, truth, percent):
+    with pytest.raises(CheckError) as error:
+        checks.number("sensitivity", answer, truth=truth)
+    assert ("is in percent; give a share between 0 and 1" in str(error.value)) is percent
+
+
 def test_number_never_tells_the_truth():
     with pytest.raises(CheckError) as error:
         checks.number("sensitivity", 0.1, truth=0.7654)

@@ -50,7 +50,7 @@ def number(
     element. ``mistakes`` pairs the value that a known mistake leads to with the hint for that mistake.
 
     Raises:
-        CheckError: the answer is missing, no number, NaN, or not within the tolerance.
+        CheckError: the answer is missing, not a number, NaN, or not within the tolerance.
     """
     value = _as_number(name, answer)
     if math.isclose(value, float(truth), rel_tol=0, abs_tol=within):
@@ -59,7 +59,8 @@ def number(
     for wrong, why in mistakes:
         if math.isclose(value, float(wrong), rel_tol=0, abs_tol=within):
             raise CheckError(f"Not yet: {name} = {value:.4g}. {why}")
-    if math.isclose(value / 100, float(truth), rel_tol=0, abs_tol=within):
+    percent = abs(value) > 1 >= abs(truth)  # 0.4 is a share itself, and a count of 500 is not 5 in percent
+    if percent and math.isclose(value / 100, float(truth), rel_tol=0, abs_tol=within):
         raise CheckError(f"Not yet: {name} = {value:.4g} is in percent; give a share between 0 and 1.")
     raise CheckError(f"Not yet: {name} = {value:.4g} is not within {within:g} of the truth. {hint}".rstrip())
 
