@@ -57,16 +57,21 @@ def doctor() -> None:
     import torch
 
     from medcourse.data.fetch import cache_folder, mirror
-    from medcourse.training.device import computes_in_bf16
+    from medcourse.training.device import PRECISION, auto_precision
+    from medcourse.training.seeds import SHIFT, seed_shift
 
     typer.echo(f"medcourse {__version__}, Python {platform.python_version()}, {platform.platform()}")
     for package in ("torch", "torchvision", "lightning-fabric", "numpy", "pandas", "jupyterlab"):
         typer.echo(f"  {package} {metadata.version(package)}")
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     name = torch.cuda.get_device_name() if kind == "cuda" else f"{torch.get_num_threads()} threads"
-    typer.echo(f"device    {kind} ({name}), precision auto means {'bf16' if computes_in_bf16(kind) else 'fp32'}")
+    typer.echo(f"device    {kind} ({name})")
     typer.echo(f"mirror    {mirror() or 'MEDCOURSE_MIRROR is not set: data sets come from their public addresses'}")
     typer.echo(f"cache     {cache_folder()}")
+    if shift := seed_shift():
+        typer.echo(f"seeds     {SHIFT} adds {shift} to those of models, trainers and samplers")
+    decided_by = PRECISION if os.environ.get(PRECISION) else "the hardware"
+    typer.echo(f"precision auto means {auto_precision(kind)} ({decided_by} decides)")  # last: a wrong word ends the list
 
 
 @data_app.command("list")

@@ -61,6 +61,21 @@ def test_doctor_names_versions_precision_and_places(cache):
 
 
 @pytest.mark.usefixtures("cache")
+def test_doctor_says_who_decides_the_precision(monkeypatch):
+    monkeypatch.delenv("MEDCOURSE_PRECISION", raising=False)
+    assert "(the hardware decides)" in runner.invoke(cli.app, ["doctor"]).stdout
+    for word in ("fp32", "bf16"):
+        monkeypatch.setenv("MEDCOURSE_PRECISION", word)
+        said = runner.invoke(cli.app, ["doctor"]).stdout
+        assert f"precision auto means {word} (MEDCOURSE_PRECISION decides)" in said
+    monkeypatch.setenv("MEDCOURSE_PRECISION", "fp16")
+    done = runner.invoke(cli.app, ["doctor"])
+    assert done.exit_code == 1
+    assert "MEDCOURSE_PRECISION='fp16' is not a precision" in str(done.exception)
+    assert "cache " in done.stdout, "the rest is told all the same"
+
+
+@pytest.mark.usefixtures("cache")
 def test_data_list_names_every_data_set_and_its_licence():
     said = runner.invoke(cli.app, ["data", "list"]).stdout
     for name, dataset in read_manifest().items():

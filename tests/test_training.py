@@ -5,9 +5,10 @@ from torch import nn
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import LateralityError, TrainingError
+from medcourse.training import device
 from medcourse.training.augmentation import Augmentation, restain
 from medcourse.training.batches import Batches, cut
-from medcourse.training.device import computes_in_bf16, make_fabric
+from medcourse.training.device import PRECISION, auto_precision, computes_in_bf16, make_fabric
 from medcourse.training.models import Classifier, pixel_statistics
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort
@@ -276,7 +277,34 @@ def test_bf16_when_asked():
     assert fabric.autocast is not None
     _, run = fit(make_cohort(60), make_cohort(20), epochs=2, precision="bf16")
     assert np.isfinite(run.history["train_loss"]).all()
-    assert isinstance(computes_in_bf16("cpu"), bool)
+
+
+@pytest.mark.parametrize("able", [True, False])
+@pytest.mark.parametrize(("asked", "wins"), [("fp32", "fp32"), ("bf16", "bf16"), ("", None), (None, None)])
+def test_the_variable_says_what_auto_means_and_an_argument_wins(monkeypatch: pytest.MonkeyPatch, asked, wins, able):
+    monkeypatch.setattr(device, "computes_in_bf16", lambda kind: able)
+    monkeypatch.delenv(PRECISION, raising=False)
+    if asked is not None:
+        monkeypatch.setenv(PRECISION, asked)
+    expected = wins or ("bf16" if able else "fp32")
+    assert auto_precision("cpu") == expected
+    words = {"fp32": "32-true", "bf16": "bf16-mixed"}
+    cohort = make_cohort(20)
+    assert Trainer(tiny(cohort), device="cpu").fabric._precision.precision == words[expected]
+    for given, word in words.items():
+        assert Trainer(tiny(cohort), device="cpu", precision=given).fabric._precision.precision == word
+
+
+def test_another_word_in_the_variable_is_refused(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(PRECISION, "fp16")
+    with pytest.raises(TrainingError, match=r"MEDCOURSE_PRECISION='fp16' is not a precision: set it to fp32 or bf16"):
+        Trainer(tiny(make_cohort(20)), device="cpu")
+    Trainer(tiny(make_cohort(20)), device="cpu", precision="fp32")
+
+
+def test_without_the_variable_the_hardware_decides(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.delenv(PRECISION, raising=False)
+    assert auto_precision("cpu") == ("bf16" if computes_in_bf16("cpu") else "fp32")
 
 
 def test_batches():

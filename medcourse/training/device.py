@@ -13,6 +13,7 @@ from lightning_fabric import Fabric
 from medcourse.errors import TrainingError
 
 Precision = Literal["auto", "fp32", "bf16"]
+PRECISION = "MEDCOURSE_PRECISION"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -21,10 +22,10 @@ def make_fabric(device: str, precision: Precision) -> Fabric:
 
     Args:
         device: "auto", "cpu", "cuda", "cuda:1", "mps".
-        precision: "auto" (bf16 where the hardware computes in it, else fp32), "fp32" or "bf16" (autocast).
+        precision: "auto" (see ``auto_precision``), "fp32" or "bf16" (autocast).
 
     Raises:
-        TrainingError: unknown words, or a device that is not there.
+        TrainingError: unknown words (also in MEDCOURSE_PRECISION), or a device that is not there.
     """
     kind, _, number = device.partition(":")
     if kind == "auto":
@@ -39,7 +40,7 @@ def make_fabric(device: str, precision: Precision) -> Fabric:
     if precision not in ("auto", "fp32", "bf16"):
         raise TrainingError(f"precision='{precision}': give 'auto', 'fp32' or 'bf16'")
     if precision == "auto":
-        precision = "bf16" if computes_in_bf16(kind) else "fp32"
+        precision = auto_precision(kind)
     if kind == "cpu":
         keep_freed_memory()
     # Fabric tells its precision on stderr; one stored stderr line would break a notebook's test.
@@ -78,6 +79,24 @@ def _devices(kind: str, number: str) -> int | list[int]:
     if number and kind == "cuda":
         return [int(number)]
     return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+
+
+def auto_precision(kind: str) -> Literal["fp32", "bf16"]:
+    """What precision="auto" means on a device ("cpu", "cuda" or "mps").
+
+    ``MEDCOURSE_PRECISION`` (fp32 or bf16) decides where it is set and not empty; else bf16 where the hardware computes
+    in it, and fp32 where it does not.
+
+    Raises:
+        TrainingError: MEDCOURSE_PRECISION holds another word.
+    """
+    asked = os.environ.get(PRECISION)
+    if asked not in (None, "", "fp32", "bf16"):
+        raise TrainingError(
+            f"MEDCOURSE_PRECISION='{asked}' is not a precision: set it to fp32 or bf16, or remove it, and the hardware "
+            "decides"
+        )
+    return "bf16" if asked == "bf16" or (not asked and computes_in_bf16(kind)) else "fp32"
 
 
 def computes_in_bf16(kind: str) -> bool:
