@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 import medcourse as mc
 from medcourse import cli
-from medcourse.errors import SourceError
+from medcourse.errors import EvaluationError, SourceError
 from medcourse.studies import find_study, histology_three_arms
 from medcourse.studies.results import COLUMNS, SCORES, Runs
 from medcourse.training.models import build_model
@@ -115,6 +115,19 @@ def test_breakhis_that_no_source_serves(monkeypatch):
         patched.setattr(histology_three_arms, "fetch", lambda dataset: "a folder")
         assert ask()
     ask.cache_clear()
+
+
+def test_an_arm_that_is_not_there_is_refused_before_breakhis_is_asked_for(monkeypatch, tmp_path):
+    def fetched():
+        raise AssertionError("4 GB for a misspelt arm")
+
+    monkeypatch.setattr(histology_three_arms, "breakhis_at_hand", fetched)
+    with pytest.raises(EvaluationError, match=r"no arm \['oversampel'\]; it has baseline, oversampling"):
+        CliRunner().invoke(
+            cli.app,
+            ["reproduce", "histology-three-arms", "--arms", "oversampel", "--out", str(tmp_path)],
+            catch_exceptions=False,
+        )
 
 
 def test_the_module_has_no_other_dynamic_names():

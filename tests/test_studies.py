@@ -13,6 +13,7 @@ from medcourse import cli
 from medcourse.errors import EvaluationError
 from medcourse.evaluation.predictions import Predictions
 from medcourse.studies import find_study, one_class_collapse
+from medcourse.studies import results as study_results
 from medcourse.studies.comparison import over_seeds, still_apart
 from medcourse.studies.results import COLUMNS, SCORES, Outcome, Results, Runs
 from tests.conftest import make_cohort
@@ -67,10 +68,13 @@ def test_figures_are_saved_by_their_runs_and_closed(tmp_path):
     assert plt.get_fignums() == open_before
 
 
+def three_scores(last=0.9):
+    table = pd.DataFrame({"group": ["p1", "p1", "p2"], "label": ["well", "ill", "ill"], "p_ill": [0.1, 0.123456, last]})
+    return Predictions(table.assign(p_well=1 - table["p_ill"]).set_index(pd.Index(["x", "y", "z"])), ["well", "ill"])
+
+
 def test_scores_are_kept_image_by_image(tmp_path):
-    table = pd.DataFrame({"group": ["p1", "p1", "p2"], "label": ["well", "ill", "ill"], "p_ill": [0.1, 0.123456, 0.9]})
-    pred = Predictions(table.assign(p_well=1 - table["p_ill"]).set_index(pd.Index(["x", "y", "z"])), ["well", "ill"])
-    results = Results(tmp_path, "s")
+    pred, results = three_scores(), Results(tmp_path, "s")
     for seed in (0, 1):
         results.add(RUN | {"seed": seed}, Outcome({"test": {"auroc": 1.0}}, {"test": pred}), 1.0)
     scores = results.alike({"size": 16}).scores
@@ -79,6 +83,27 @@ def test_scores_are_kept_image_by_image(tmp_path):
     assert scores["target"].tolist() == [0, 1, 1] * 2
     assert scores["score"].tolist() == [0.1, 0.1235, 0.9] * 2
     assert results.alike({"size": 32}).scores.empty
+
+
+def test_a_run_killed_between_its_scores_and_its_values_leaves_no_scores_behind(tmp_path, monkeypatch):
+    def killed_before_the_values(path, *rest, **how):
+        if path.suffix == ".csv":
+            raise KeyboardInterrupt
+        replace(path, *rest, **how)
+
+    replace, done = study_results._replace, {"auroc": 1.0}
+    results = Results(tmp_path, "s")
+    results.add(RUN | {"arm": "b"}, Outcome({"test": done}, {"test": three_scores()}), 1.0)
+    with monkeypatch.context() as patched:
+        patched.setattr(study_results, "_replace", killed_before_the_values)
+        with pytest.raises(KeyboardInterrupt):
+            results.add(RUN, Outcome({"test": done}, {"val": three_scores(), "test": three_scores()}), 1.0)
+    assert not results.has(RUN)
+    assert len(pd.read_csv(results.scores_path)) == 9, "the kill came after the scores"
+    results.add(RUN, Outcome({"test": done}, {"test": three_scores(0.8)}), 1.0)
+    scores = pd.read_csv(results.scores_path)
+    assert scores.groupby("arm")["score"].apply(list).to_dict() == {"b": [0.1, 0.1235, 0.9], "a": [0.1, 0.1235, 0.8]}
+    assert set(scores["split"]) == {"test"}
 
 
 def test_results_of_something_else_are_refused(tmp_path):

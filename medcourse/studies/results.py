@@ -75,7 +75,8 @@ def reproduce(
         if value < 1:
             raise EvaluationError(f"{name}={value}: give 1 or more")
     if unknown := [arm for arm in arms or [] if arm not in plan.ARMS]:
-        raise EvaluationError(f"{plan.NAME} has no arm {unknown}; it has {', '.join(plan.ARMS)}")
+        # plan.NAME may look at the sources of its data set, and fetch it
+        raise EvaluationError(f"this study has no arm {unknown}; it has {', '.join(plan.ARMS)}")
     results = Results(out, plan.NAME)
     where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
     same = {"size": size, "epochs": epochs or plan.EPOCHS, "device": where}
@@ -170,7 +171,10 @@ class Results:
         return self.path.with_name("-".join(part for part in parts if part) + ".png")
 
     def add(self, run: Mapping[str, object], outcome: Outcome, seconds: float) -> None:
-        """Add one run, unless it is there; files are replaced whole, so that a kill leaves the old one or the new one."""
+        """Add one run, unless it is there; files are replaced whole, so that a kill leaves the old one or the new one.
+
+        Scores that a killed run left behind without its values are replaced.
+        """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_name(f".{self.study}.lock")):
             if self.has(run):
@@ -179,13 +183,10 @@ class Results:
                 _save(figure, self.picture(run, name))
             if outcome.scores:
                 parts = [_scores(run, split, pred) for split, pred in outcome.scores.items()]
+                scores = self._read_scores()
+                others = scores[~_of(scores, run)]
                 gzip = {"method": "gzip", "mtime": 1}
-                _replace(
-                    self.scores_path,
-                    _joined(self._read_scores(), pd.concat(parts)),
-                    float_format="%.4g",
-                    compression=gzip,
-                )
+                _replace(self.scores_path, _joined(others, pd.concat(parts)), float_format="%.4g", compression=gzip)
             more = {"study": self.study, "torch": torch.__version__, "seconds": seconds}
             rows = [
                 {**run, **more, "split": split, "metric": metric, "value": value}
