@@ -1,17 +1,24 @@
-"""Look before training: who is in a cohort, what brightness alone predicts, what is there twice."""
+"""Look before training: who is in a cohort, what brightness and colour alone predict, what is there twice."""
 
+import html
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import roc_auc_score
 
 from medcourse.data.cohort import Cohort
 from medcourse.data.leaks import pictures
+from medcourse.errors import CohortError
 
-STATISTICS = ("mean", "contrast", "dark", "bright", "border", "corners", "centre")
-_CHUNK = 256
+STATISTICS = ("mean", "contrast", "dark", "bright", "border", "corners", "centre")  # of grey, and of each channel
+_CHANNELS = ("red", "green", "blue")
+_DIFFERENCES = (("red", "green"), ("red", "blue"), ("green", "blue"))
+_CHUNK_PIXELS = 2**20  # read at once: 256 images of 64 x 64
+_MOST_VALUES = 20  # of the column named by `by`
+_MOST_SHOWN = 12  # statistics that the printed view shows in full; of more, the strongest
+_STRONGEST = 8
 
 
 @dataclass(frozen=True)
@@ -24,12 +31,14 @@ class Inspection:
             than one image), several_labels (groups with images of more than one class, or other findings).
         sizes: one row per original size, most frequent first: width, height (pixels), images. Empty where the table does
             not tell (columns original_width, original_height).
-        statistics: one row per image, values in 0..255: mean; contrast (standard deviation); dark and bright (5th and
-            95th percentile); border (mean of the outer tenth on every side), corners (mean of four squares of a tenth),
-            centre (mean of the middle half).
+        statistics: one row per image, as ``image_statistics`` gives them.
         by_class: mean of each statistic in each class.
         auroc: Series, statistic -> AUROC for the positive class over all images; below 0.5: higher values go with the
             negative class. Empty when the cohort is not binary.
+        auroc_by: statistics x values of the column ``by``: AUROC for the images with this value against all images with
+            another one. NaN for a value that no image has. Empty without ``by``.
+        by_counts: Series, value of ``by`` -> images, most frequent first; NaN counts the images without a value, which
+            ``auroc_by`` leaves out. Empty without ``by``.
         duplicates: images with the very same pixels as another one: columns set (number), image_id, label (findings
             joined by "|"), group.
     """
@@ -40,51 +49,75 @@ class Inspection:
     statistics: pd.DataFrame
     by_class: pd.DataFrame
     auroc: pd.Series
+    auroc_by: pd.DataFrame
+    by_counts: pd.Series
     duplicates: pd.DataFrame
 
     def _lines(self) -> list[str]:
         n = self.duplicates.groupby("set")[["group", "label"]].nunique()
         sizes = [f"{w} x {h} ({n} images)" for w, h, n in self.sizes.head(3).itertuples(index=False)]
+        groups = self.groups
         return [
-            f"groups: {self.groups.to_dict()}",
+            f"groups: {groups['groups']}; images in the largest: {groups['largest']}; groups with several images: "
+            f"{groups['several_images']}; groups with several labels: {groups['several_labels']}",
             f"equal pictures: {len(self.duplicates)} images in {len(n)} sets of equal pictures; in "
             f"{int((n['group'] > 1).sum())} sets the groups differ, in {int((n['label'] > 1).sum())} the labels",
             f"original sizes: {', '.join(sizes) or 'not known'}" + (", ..." if len(self.sizes) > 3 else ""),
-            "mean of each statistic by class (0..255)" + ("" if self.auroc.empty else ", and its AUROC") + ":",
         ]
 
-    def _intensity(self) -> pd.DataFrame:
-        table = self.by_class.T.round(1)
-        return table if self.auroc.empty else table.assign(AUROC=self.auroc.round(3))
+    def _by_class_view(self) -> tuple[str, pd.DataFrame]:
+        title, table = "mean of each statistic by class (0..255)", self.by_class.T.round(1)
+        if self.auroc.empty:
+            apart = (self.by_class.max() - self.by_class.min()) / self.statistics.std()
+            names, note = _strongest(apart.fillna(0), "with class means farthest apart (all: .by_class)")
+        else:
+            title, table = f"{title}, and its AUROC", table.assign(AUROC=self.auroc.round(3))
+            names, note = _strongest((self.auroc - 0.5).abs(), "with AUROC farthest from 0.5 (all: .auroc)")
+        return f"{title}{note}:", table.loc[names]
+
+    def _by_value_view(self) -> tuple[str, pd.DataFrame]:
+        column, missing = self.auroc_by.columns.name, int(self.by_counts[self.by_counts.index.isna()].sum())
+        inside = self.by_counts[self.by_counts.index.notna()]
+        pairs = inside * (inside.sum() - inside)
+        # A value of few images reaches a high AUROC by chance, so each counts by its pairs, as in the Mann-Whitney test.
+        strength = ((self.auroc_by - 0.5).abs() * np.sqrt(pairs)).max(axis=1)
+        names, note = _strongest(strength, "that tell most (all: .auroc_by)")
+        without = f"; {missing} images without a value are left out" if missing else ""
+        table = self.auroc_by.loc[names].T.round(3)
+        table.insert(0, "images", inside)
+        return f"AUROC of each statistic for one value of '{column}' against the others{note}{without}:", table
+
+    def _views(self) -> list[tuple[str, pd.DataFrame]]:
+        return [self._by_class_view()] + ([] if self.auroc_by.empty else [self._by_value_view()])
 
     def __repr__(self) -> str:
-        return "\n".join(
-            [
-                self.classes.round(3).to_string(),
-                "",
-                *self._lines()[:3],
-                "",
-                *self._lines()[3:],
-                self._intensity().to_string(),
-            ]
-        )
+        tables = [line for title, table in self._views() for line in ("", title, table.to_string())]
+        return "\n".join([self.classes.round(3).to_string(), "", *self._lines(), *tables])
 
     def _repr_html_(self) -> str:
         lines = "<br>".join(self._lines())
-        return f"{self.classes.round(3).to_html()}<p>{lines}</p>{self._intensity().to_html()}"
+        tables = "".join(f"<p>{html.escape(title)}</p>{table.to_html()}" for title, table in self._views())
+        return f"{self.classes.round(3).to_html()}<p>{lines}</p>{tables}"
 
 
-def inspect(cohort: Cohort) -> Inspection:
-    """Counts, groups, sizes, brightness by class and equal pictures of a cohort.
+def inspect(cohort: Cohort, by: str | None = None) -> Inspection:
+    """Counts, groups, sizes, brightness and colour by class, and equal pictures of a cohort.
 
     What a single statistic predicts, no model can claim as knowledge of anatomy: put its AUROC beside the model's.
+    ``by`` asks the same of how an image came about: whether one number tells the site, the camera or the road of
+    diagnosis (``mc.inspect(nevi, by="dx_type")``). Then a model can tell it, too.
 
     Args:
         cohort: of any task; pictures are compared at the size they were loaded at.
+        by: a column of the table with 2 to 20 different values. Images without a value are left out and counted.
 
     Returns:
         An ``Inspection``; print it, or use its tables.
+
+    Raises:
+        CohortError: ``by`` names no column, or one with fewer than 2 or more than 20 values.
     """
+    by_counts = pd.Series(dtype="int64", name="images") if by is None else _value_counts(cohort, by)
     group = cohort.table["group"]
     values = cohort.targets if cohort.task == "multilabel" else np.eye(len(cohort.classes))[cohort.targets]
     shown = pd.DataFrame(values, index=cohort.table.index, columns=pd.Index(cohort.classes, name="label"))
@@ -106,14 +139,87 @@ def inspect(cohort: Cohort) -> Inspection:
             "several_labels": int((per_group["nunique"] > 1).sum()),
         }
     )
-    parts = [range(first, min(first + _CHUNK, len(cohort))) for first in range(0, len(cohort), _CHUNK)]
-    values = np.concatenate([_statistics(cohort.read(rows)) for rows in parts])
-    statistics = pd.DataFrame(values, index=cohort.table.index, columns=list(STATISTICS))
+    statistics = image_statistics(cohort)
     auroc = pd.Series(dtype=float, name="auroc")
     if cohort.task == "binary" and (classes["images"] > 0).all():
-        auroc = statistics.apply(lambda column: float(roc_auc_score(cohort.targets, column))).rename("auroc")
+        auroc = _aurocs(statistics, pd.DataFrame({"auroc": cohort.targets == 1}))["auroc"]
+    auroc_by = pd.DataFrame() if by is None else _auroc_by(statistics, cohort.table[by], by_counts)
     by_class = pd.DataFrame({name: statistics[rows].mean() for name, rows in has.items()}).T
-    return Inspection(classes, groups, _sizes(cohort.table), statistics, by_class, auroc, _duplicates(cohort, label))
+    sizes, twice = _sizes(cohort.table), _duplicates(cohort, label)
+    return Inspection(classes, groups, sizes, statistics, by_class, auroc, auroc_by, by_counts, twice)
+
+
+def image_statistics(cohort: Cohort) -> pd.DataFrame:
+    """A few numbers for each image that know nothing of anatomy: brightness, border and colour.
+
+    Seven numbers, each 0 to 255: ``mean``; ``contrast`` (standard deviation); ``dark`` and ``bright`` (5th and 95th
+    percentile); ``border`` (mean of the outer tenth on every side), ``corners`` (mean of four squares of a tenth),
+    ``centre`` (mean of the middle half). Of a colour image they are measured on the mean of its channels, and once more
+    on every channel, named ``<statistic>_<channel>``: ``mean_red``, ``border_blue``, ... Three differences of channel
+    means come last (-255 to 255): ``red-green``, ``red-blue``, ``green-blue``. A colour cast shows in these.
+
+    Returns:
+        float64, one row per image (the table's index), 7 columns for grey images, 31 for colour images.
+    """
+    rows = max(1, _CHUNK_PIXELS // cohort.size**2)
+    parts = [range(first, min(first + rows, len(cohort))) for first in range(0, len(cohort), rows)]
+    values = np.concatenate([_statistics(cohort.read(part)) for part in parts])
+    names = list(STATISTICS)
+    if cohort.channels == 1:
+        return pd.DataFrame(values, index=cohort.table.index, columns=names)
+    names += [f"{statistic}_{channel}" for channel in _CHANNELS for statistic in STATISTICS]
+    table = pd.DataFrame(values, index=cohort.table.index, columns=names)
+    differences = {f"{a}-{b}": table[f"mean_{a}"] - table[f"mean_{b}"] for a, b in _DIFFERENCES}
+    return table.assign(**differences)
+
+
+def _strongest(strength: pd.Series, how: str) -> tuple[list[str], str]:
+    """The statistics to print, and what the title says about it: all of a few, the strongest of many."""
+    if len(strength) <= _MOST_SHOWN:
+        return list(strength.index), ""
+    names = strength.sort_values(ascending=False, kind="stable").index[:_STRONGEST]
+    return list(names), f"; the {_STRONGEST} of {len(strength)} {how}"
+
+
+def _value_counts(cohort: Cohort, by: str) -> pd.Series:
+    """Images of each value of a column, most frequent first, and of NaN; CohortError where it cannot be compared."""
+    if not isinstance(by, str) or by not in cohort.table:
+        columns = ", ".join(map(str, cohort.table.columns))
+        raise CohortError(f"by={by!r}: {cohort.name} has no such column. Its columns are {columns}")
+    try:
+        values = cohort.table[by].nunique()
+    except TypeError as error:
+        raise CohortError(f"by='{by}': its cells are not single values ({error}). Choose another column") from error
+    if not 2 <= values <= _MOST_VALUES:
+        raise CohortError(
+            f"by='{by}': this column of {cohort.name} must have 2 to {_MOST_VALUES} different values and has {values}. "
+            "Choose another, or make one with fewer (pandas.cut makes ranges of numbers)"
+        )
+    return cohort.table[by].value_counts(dropna=False).rename("images")
+
+
+def _auroc_by(statistics: pd.DataFrame, column: pd.Series, counts: pd.Series) -> pd.DataFrame:
+    """``Inspection.auroc_by``: each value of the column against the others, without the images that have none."""
+    known = column.notna().to_numpy()
+    value = column.to_numpy(dtype=object)[known]
+    names = counts.index[counts.index.notna()]
+    aurocs = _aurocs(statistics[known], pd.DataFrame({name: value == name for name in names}))
+    aurocs.columns.name = column.name
+    return aurocs
+
+
+def _aurocs(statistics: pd.DataFrame, positive: pd.DataFrame) -> pd.DataFrame:
+    """AUROC of each statistic for each column of booleans (Mann-Whitney, ties count half); NaN without two sides.
+
+    Returns:
+        float64, statistics x columns.
+    """
+    inside = positive.to_numpy(dtype=np.float64)
+    n = inside.sum(0)
+    pairs = n * (len(inside) - n)
+    wins = statistics.rank().to_numpy().T @ inside - n * (n + 1) / 2
+    aurocs = np.divide(wins, pairs, out=np.full(wins.shape, np.nan), where=pairs > 0)
+    return pd.DataFrame(aurocs, index=statistics.columns, columns=positive.columns)
 
 
 def _labels(cohort: Cohort, has: dict[str, NDArray[np.bool_]]) -> pd.Series:
@@ -130,24 +236,30 @@ def _sizes(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """``STATISTICS`` of each image (uint8, N x C x H x W; channels are averaged)."""
-    grey = pixels.mean(axis=1, dtype=np.float32)
-    n, size, _ = grey.shape
+    """``STATISTICS`` of the mean of the channels, then of every channel (uint8, N x C x H x W; of grey images once)."""
+    planes = [pixels.mean(axis=1, dtype=np.float32)]
+    if pixels.shape[1] > 1:
+        planes += [pixels[:, channel] for channel in range(pixels.shape[1])]
+    return np.concatenate([_of_plane(plane) for plane in planes], axis=1)
+
+
+def _of_plane(plane: NDArray[Any]) -> NDArray[np.float64]:
+    n, size, _ = plane.shape
     edge, quarter = max(1, size // 10), size // 4
-    inner = grey[:, edge:-edge, edge:-edge] if size > 2 * edge else grey[:, :0, :0]
+    inner = plane[:, edge:-edge, edge:-edge] if size > 2 * edge else plane[:, :0, :0]
     ends = (slice(None, edge), slice(-edge, None))
-    corners = np.stack([grey[:, rows, columns].mean((1, 2)) for rows in ends for columns in ends])
+    corners = np.stack([plane[:, rows, columns].mean((1, 2)) for rows in ends for columns in ends])
     middle = slice(quarter, size - quarter)
-    outer = (grey.sum((1, 2), dtype=np.float64) - inner.sum((1, 2), dtype=np.float64)) / (size**2 - inner[0].size)
-    dark, bright = np.percentile(grey.reshape(n, -1), [5, 95], axis=1)
+    outer = (plane.sum((1, 2), dtype=np.float64) - inner.sum((1, 2), dtype=np.float64)) / (size**2 - inner[0].size)
+    dark, bright = np.percentile(plane.reshape(n, -1), [5, 95], axis=1)
     columns = [
-        grey.mean((1, 2)),
-        grey.std((1, 2)),
+        plane.mean((1, 2)),
+        plane.std((1, 2)),
         dark,
         bright,
         outer,
         corners.mean(0),
-        grey[:, middle, middle].mean((1, 2)),
+        plane[:, middle, middle].mean((1, 2)),
     ]
     return np.column_stack(columns).astype(np.float64)
 
