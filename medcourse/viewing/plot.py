@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import EvaluationError
-from medcourse.evaluation.predictions import Predictions
+from medcourse.evaluation.predictions import Predictions, checked_threshold
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
+_MARKERS, _LINES = "os^D", ("-", "--", "-.", ":")
 
 
 def images(
@@ -52,7 +53,11 @@ def scores(pred: Predictions, threshold: float | None = 0.5, ax: Axes | None = N
     """Histogram of the positive class's score in each class, one curve per class, with the threshold.
 
     Counts are shares of the class, so that a rare class can be seen beside a frequent one.
+
+    Raises:
+        EvaluationError: more than two classes, or a threshold that is neither None nor one number.
     """
+    threshold = None if threshold is None else checked_threshold(threshold)
     axis = ax or plt.subplots(figsize=(6, 2.6), layout="constrained")[1]
     edges = np.linspace(0, 1, bins + 1)
     for k, colour in enumerate((BLUE, ORANGE)):
@@ -72,16 +77,22 @@ def thresholds(pred: Predictions, marks: Mapping[str, float] | None = None, ax: 
 
     Args:
         pred: binary predictions.
-        marks: thresholds to mark by name.
+        marks: thresholds to mark by name, at most nine.
         ax: where to draw.
+
+    Raises:
+        EvaluationError: more than two classes, more than nine marks, or a mark that is not one number.
     """
+    marks = {name: checked_threshold(at) for name, at in (marks or {}).items()}
+    _refuse_more_than(9, marks, "marks")
     axis = ax or plt.subplots(figsize=(6, 2.8), layout="constrained")[1]
     cuts = np.unique(np.concatenate([[0.0], pred.scores, [1.0]]))
     ill, healthy = np.sort(pred.scores[pred.targets == 1]), np.sort(pred.scores[pred.targets == 0])
     axis.step(cuts, 1 - np.searchsorted(ill, cuts) / len(ill), where="pre", color=ORANGE, label="sensitivity")
     axis.step(cuts, np.searchsorted(healthy, cuts) / len(healthy), where="pre", color=BLUE, label="specificity")
-    for (name, at), style in zip((marks or {}).items(), ("--", ":", "-."), strict=False):
-        axis.axvline(at, color="black", linestyle=style, linewidth=1, label=f"{name} ({at:.3f})")
+    for k, (name, at) in enumerate(marks.items()):
+        colour, style = ("black", GREY, GREEN)[k // 3], ("--", ":", "-.")[k % 3]
+        axis.axvline(at, color=colour, linestyle=style, linewidth=1, label=f"{name} ({at:.3f})")
     axis.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel=f"threshold on p({pred.positive})", ylabel="share called right")
     axis.legend(fontsize=8)
     return axis
@@ -91,8 +102,9 @@ def intervals(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str], ax: Ax
     """Values with their intervals, side by side: one row per metric, one marker per table of ``mc.evaluate``.
 
     Raises:
-        EvaluationError: a table lacks one of the metrics.
+        EvaluationError: a table lacks one of the metrics, or more than 16 tables.
     """
+    _refuse_more_than(16, tables, "tables")
     axis = ax or plt.subplots(figsize=(6, 0.45 * len(metrics) * max(1, len(tables) / 2) + 0.8), layout="constrained")[1]
     for k, (name, table) in enumerate(tables.items()):
         if missing := [m for m in metrics if m not in table.index]:
@@ -105,7 +117,7 @@ def intervals(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str], ax: Ax
             value,
             y,
             xerr=reach.clip(0),
-            fmt="os^D"[k % 4],
+            fmt=_MARKERS[(k + k // 4) % 4],
             capsize=3,
             label=name,
             color=(GREY, BLUE, ORANGE, GREEN)[k % 4],
@@ -122,14 +134,23 @@ def history(runs: Mapping[str, pd.DataFrame], column: str = "val_auroc", ax: Axe
     """One column of ``run.history`` over the epochs, one line per run.
 
     Raises:
-        EvaluationError: a run's history has no such column.
+        EvaluationError: a run's history has no such column, or more than 16 runs.
     """
+    _refuse_more_than(16, runs, "runs")
     axis = ax or plt.subplots(figsize=(6, 2.6), layout="constrained")[1]
-    for (name, table), colour in zip(runs.items(), (BLUE, ORANGE, GREEN, GREY), strict=False):
+    for k, (name, table) in enumerate(runs.items()):
         if column not in table:
             raise EvaluationError(f"the history of '{name}' has no '{column}'; it has {list(table.columns)}")
-        axis.plot(table.index, table[column], "o-", color=colour, label=name, markersize=4)
+        colour, style = (BLUE, ORANGE, GREEN, GREY)[k % 4], _MARKERS[k // 4] + _LINES[k // 4]
+        axis.plot(table.index, table[column], style, color=colour, label=name, markersize=4)
     axis.set(xlabel="epoch", ylabel=column.replace("_", " "))
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     axis.legend(fontsize=8)
     return axis
+
+
+def _refuse_more_than(most: int, given: Mapping[str, Any], what: str) -> None:
+    if len(given) > most:
+        raise EvaluationError(
+            f"{len(given)} {what} are more than can be told apart in one picture; draw at most {most}, or several pictures"
+        )

@@ -1,0 +1,85 @@
+"""Plots draw all that they are given, so that no two look alike, or refuse in words."""
+
+from collections.abc import Iterator
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import pytest
+
+import medcourse as mc
+from medcourse.errors import EvaluationError
+from medcourse.viewing import plot
+
+
+@pytest.fixture(autouse=True)
+def closed() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+def predictions(n: int = 60) -> mc.Predictions:
+    targets = np.arange(n) % 3 == 0
+    scores = np.clip(np.random.default_rng(0).normal(0.4 + 0.2 * targets, 0.2), 0, 1)
+    table = pd.DataFrame({"label": np.where(targets, "ill", "healthy"), "p_ill": scores})
+    return mc.Predictions(table, ("healthy", "ill"))
+
+
+def looks(lines) -> list[tuple]:
+    return [(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines]
+
+
+def histories(n: int) -> dict[str, pd.DataFrame]:
+    return {f"run {k}": pd.DataFrame({"val_auroc": [0.5, 0.5 + k / 40]}, index=[1, 2]) for k in range(n)}
+
+
+@pytest.mark.parametrize("n", [1, 4, 5, 16])
+def test_every_run_is_drawn_and_none_looks_like_another(n: int):
+    axis = plot.history(histories(n))
+    assert [line.get_label() for line in axis.get_lines()] == list(histories(n))
+    assert len(set(looks(axis.get_lines()))) == n
+    assert [line.get_ydata()[1] for line in axis.get_lines()] == [0.5 + k / 40 for k in range(n)]
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == list(histories(n))
+
+
+def test_a_history_without_the_column_is_refused():
+    with pytest.raises(EvaluationError, match="the history of 'run 0' has no 'val_f1'"):
+        plot.history(histories(1), column="val_f1")
+
+
+@pytest.mark.parametrize("n", [0, 3, 4, 9])
+def test_every_mark_is_drawn_and_none_looks_like_another(n: int):
+    marks = {f"rule {k}": (k + 1) / 10 for k in range(n)}
+    drawn = plot.thresholds(predictions(), marks).get_lines()
+    assert len(drawn) == 2 + n  # sensitivity and specificity
+    assert [line.get_xdata()[0] for line in drawn[2:]] == list(marks.values())
+    assert len(set(looks(drawn))) == len(drawn)
+
+
+@pytest.mark.parametrize("n", [1, 4, 5, 16])
+def test_every_table_is_drawn_and_none_looks_like_another(n: int):
+    table = mc.evaluate(predictions(), n_boot=40)
+    axis = plot.intervals({f"model {k}": table for k in range(n)}, ["auroc", "f1"])
+    markers = [container.lines[0] for container in axis.containers]
+    assert len(markers) == len(set(looks(markers))) == n
+
+
+@pytest.mark.parametrize(
+    ("draw", "most"),
+    [
+        (lambda n: plot.history(histories(n)), "17 runs are more .* at most 16"),
+        (lambda n: plot.thresholds(predictions(), dict.fromkeys(map(str, range(n)), 0.5)), "17 marks .* at most 9"),
+        (lambda n: plot.intervals(dict.fromkeys(map(str, range(n)), pd.DataFrame()), []), "17 tables .* at most 16"),
+    ],
+)
+def test_too_many_are_refused_and_leave_no_picture(draw, most):
+    with pytest.raises(EvaluationError, match=most):
+        draw(17)
+    assert not plt.get_fignums()
+
+
+def test_a_threshold_that_is_not_a_number():
+    for draw in (lambda: plot.scores(predictions(), "0.5"), lambda: plot.thresholds(predictions(), {"mine": "0.5"})):
+        with pytest.raises(EvaluationError, match=r"threshold='0\.5' is not a number"):
+            draw()
+    assert plot.scores(predictions(), None).get_legend() is not None
