@@ -80,11 +80,21 @@ def test_relabel_states_the_positive_class_and_drops_the_rest():
         ({"nv": "a", "mel": "b"}, "c", "none of the new classes"),
         ({"nv": "a", "cancer": "b"}, "b", "no class"),
         ({"nv": "a", "mel": "a"}, "a", "one class only"),
+        (
+            {"nv": "a", "mel": "b", "bcc": "c"},
+            "b",
+            r"positive='b' is for two classes; the mapping leaves 3: .*two classes",
+        ),
     ],
 )
 def test_a_wrong_relabel(mapping, positive, named):
     with pytest.raises(CohortError, match=named):
         make_cohort(60, classes=("nv", "mel", "bcc")).relabel(mapping, positive=positive)
+
+
+def test_three_classes_need_no_positive_one():
+    skin = make_cohort(60, classes=("nv", "mel", "bcc")).relabel({"nv": "nevus", "mel": "melanoma", "bcc": "basal"})
+    assert (skin.task, skin.classes) == ("multiclass", ("nevus", "melanoma", "basal"))
 
 
 def test_no_positive_class_among_three():

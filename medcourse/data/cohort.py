@@ -247,10 +247,12 @@ class Cohort:
 
         Args:
             mapping: label (or finding) now -> then; several may become one.
-            positive: the positive class. Required when two classes are left: it is stated, never guessed.
+            positive: the positive class. Required when two classes are left: it is stated, never guessed. Of three or more
+                classes none is the positive one.
 
         Raises:
-            CohortError: a label that does not exist, fewer than two classes left, or a missing or unknown positive.
+            CohortError: a label that does not exist, fewer than two classes left, a missing or unknown positive, or one of
+                three or more classes.
         """
         unknown = [label for label in mapping if label not in self.classes]
         if unknown:
@@ -264,7 +266,12 @@ class Cohort:
             raise CohortError(f"state which of {names} is the positive class: relabel(..., positive=...)")
         if positive is not None and positive not in names:
             raise CohortError(f"positive='{positive}' is none of the new classes {names}")
-        if positive is not None and len(names) == 2:
+        if positive is not None and len(names) > 2:
+            raise CohortError(
+                f"positive='{positive}' is for two classes; the mapping leaves {len(names)}: {names}. Leave positive= out, or "
+                "map the labels to two classes"
+            )
+        if positive is not None:
             names = [name for name in names if name != positive] + [positive]
         kept = np.flatnonzero(self.table["label"].isin(list(mapping)).to_numpy())
         table = self.table.iloc[kept].copy()
