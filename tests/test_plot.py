@@ -62,6 +62,7 @@ def test_every_table_is_drawn_and_none_looks_like_another(n: int):
     axis = plot.intervals({f"model {k}": table for k in range(n)}, ["auroc", "f1"])
     markers = [container.lines[0] for container in axis.containers]
     assert len(markers) == len(set(looks(markers))) == n
+    assert all(np.abs(marker.get_ydata() - [0, 1]).max() < 0.5 for marker in markers), "each nearest to its own metric"
 
 
 @pytest.mark.parametrize(

@@ -110,7 +110,7 @@ def intervals(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str], ax: Ax
         if missing := [m for m in metrics if m not in table.index]:
             raise EvaluationError(f"the table '{name}' has no {missing}; it has {list(table.index)}")
         at = table.loc[list(metrics)]
-        y = np.arange(len(metrics)) + 0.22 * (k - (len(tables) - 1) / 2)
+        y = np.arange(len(metrics)) + min(0.22, 0.88 / len(tables)) * (k - (len(tables) - 1) / 2)
         value = at["value"].to_numpy(float)
         reach = np.vstack([value - at["low"].to_numpy(float), at["high"].to_numpy(float) - value])
         axis.errorbar(
