@@ -13,6 +13,7 @@ from PIL import Image
 import medcourse as mc
 from medcourse.data import own
 from medcourse.data.cohort import Cohort
+from medcourse.data.dicom import read_dicom
 from medcourse.errors import CohortError
 
 GROUP = r"(p\d+)_"
@@ -378,6 +379,59 @@ def test_dicom(films: Path):
     (films / "ill" / "p92_0.dcm").write_bytes(b"no DICOM at all")
     with pytest.raises(CohortError, match=r"1 of 29 images.*\n.*p92_0\.dcm cannot be read as DICOM"):
         load(films)
+
+
+RAMP = np.tile(np.arange(16, dtype=np.uint16) * 100, (16, 1))
+
+
+def shown(path: Path, values: np.ndarray = RAMP, **tags) -> list[int]:
+    """The first line of the picture that a DICOM file with these tags gives."""
+    dicom(path, values, **tags)
+    return np.asarray(read_dicom(path))[0].tolist()
+
+
+def test_the_form_of_a_dicom_window(tmp_path: Path):
+    """DICOM PS3.3 C.11.2.1.2.1 (linear), C.11.2.1.3.1 (sigmoid) and C.11.2.1.3.2 (linear exact)."""
+    pytest.importorskip("pydicom")
+    x, window = RAMP[0].astype(float), {"WindowCenter": 700, "WindowWidth": 800}
+    expected = {
+        "LINEAR": np.clip((x - 699.5) / 799 + 0.5, 0, 1),
+        "LINEAR_EXACT": np.clip((x - 700) / 800 + 0.5, 0, 1),
+        "SIGMOID": 1 / (1 + np.exp(-4 * (x - 700) / 800)),
+    }
+    for form, values in expected.items():
+        line = shown(tmp_path / "a.dcm", VOILUTFunction=form, **window)
+        assert line == np.round(values * 255).tolist(), form
+        inverted = shown(tmp_path / "a.dcm", VOILUTFunction=form, PhotometricInterpretation="MONOCHROME1", **window)
+        assert inverted == [255 - value for value in line], form
+        rescaled = {"RescaleSlope": 2, "RescaleIntercept": -100, "WindowCenter": 1300, "WindowWidth": 1600}
+        twice = shown(tmp_path / "a.dcm", VOILUTFunction=form, **rescaled)
+        assert np.abs(np.subtract(twice, line)).max() <= 1, "the window counts in rescaled values"
+    assert len({tuple(np.round(values * 255)) for values in expected.values()}) == 3
+
+
+def test_dicom_windows_at_the_edge(tmp_path: Path):
+    pytest.importorskip("pydicom")
+    stretched = [17 * i for i in range(16)]
+    assert shown(tmp_path / "a.dcm", WindowCenter=None, WindowWidth=None) == stretched
+    assert shown(tmp_path / "a.dcm", WindowCenter=700, WindowWidth=None) == stretched
+    narrow = [0] * 8 + [255] * 8
+    assert shown(tmp_path / "a.dcm", WindowCenter=750, WindowWidth=0.5) == narrow
+    assert shown(tmp_path / "a.dcm", WindowCenter=750, WindowWidth=1 / 128, VOILUTFunction="SIGMOID") == narrow
+    for wrong in ({"WindowWidth": 0, "VOILUTFunction": "SIGMOID"}, {"WindowWidth": 9, "VOILUTFunction": "CUBIC"}):
+        with pytest.raises(CohortError, match=r"a\.dcm cannot be read as DICOM: .*(greater than 0|'CUBIC')"):
+            shown(tmp_path / "a.dcm", WindowCenter=750, **wrong)
+
+
+def test_the_table_of_a_dicom_file_comes_before_its_window(tmp_path: Path):
+    pydicom = pytest.importorskip("pydicom")
+    table = pydicom.Dataset()
+    table.LUTDescriptor, table.LUTData = [3, -1, 8], [0, 51, 255]  # -1, 0 and 1 are mapped; others as their neighbours
+    table["LUTDescriptor"].VR, table["LUTData"].VR = "SS", "US"
+    values = np.tile(np.array([1, 1, 2, 2, 3, 3, 4, 4], dtype=np.uint16), (8, 1))
+    tags = {"RescaleSlope": 1, "RescaleIntercept": -2, "WindowCenter": 2, "WindowWidth": 100}
+    line = shown(tmp_path / "a.dcm", values, VOILUTSequence=pydicom.Sequence([table]), **tags)
+    assert line == [0, 0, 51, 51, 255, 255, 255, 255]
 
 
 def test_dicom_without_pydicom(films: Path, monkeypatch: pytest.MonkeyPatch):
