@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from medcourse.data.load import load_table as load_table
     from medcourse.data.phantom import cohorts as _phantom
     from medcourse.data.splits import split as split
+    from medcourse.evaluation.baseline import simple_baseline as simple_baseline
     from medcourse.evaluation.metrics import compare as compare
     from medcourse.evaluation.metrics import evaluate as evaluate
     from medcourse.evaluation.metrics import predictive_values as predictive_values
@@ -55,6 +56,7 @@ _HOME = {
     "load": "data.load",
     "load_table": "data.load",
     "split": "data.splits",
+    "simple_baseline": "evaluation.baseline",
     "compare": "evaluation.metrics",
     "evaluate": "evaluation.metrics",
     "predictive_values": "evaluation.metrics",

@@ -84,7 +84,7 @@ def skin(images: int = 1000, size: int = 64, *, camera_link: float = 0.0, seed: 
 
     The picture of camera B is redder as a whole, inside and outside the lesion: its mean red minus mean green alone
     tells the cameras apart (AUROC above 0.99). That is so at every ``camera_link``: only who was photographed with it
-    changes. So a model that learned the camera at 1 fails on a cohort drawn at 0, where both cameras still occur.
+    changes. So a model that learned the camera at 1 does worse on a cohort drawn at 0, where both cameras still occur.
 
     Args:
         images: number of photographs, 1 or more; about 3/4 as many lesions (the group).
