@@ -17,6 +17,10 @@ class SourceError(MedcourseError):
     """No source of a data set could be reached."""
 
 
+class StorageError(MedcourseError):
+    """This machine cannot store or read the files of a data set (disk full, read-only, no permission)."""
+
+
 class IntegrityError(MedcourseError):
     """A source answered with something else than the manifest promises (hash, truncated or unsafe archive)."""
 

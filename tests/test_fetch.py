@@ -1,19 +1,22 @@
 """The zip from a local HTTP server that also serves an HTML page, a truncated zip, a flipped byte, and one that hangs."""
 
+import errno
 import hashlib
 import io
+import socket
 import threading
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+import requests
 
 from medcourse.data.fetch import cache_folder, check_cached, fetch, tree_folder
 from medcourse.data.manifest import Dataset
-from medcourse.errors import IntegrityError, SourceError
+from medcourse.errors import IntegrityError, SourceError, StorageError
 
 FILES = {"train/A/one.txt": b"first " * 200, "train/B/two.txt": b"second " * 200, "test/A/three.txt": b"third " * 200}
 
@@ -154,6 +157,61 @@ def test_no_source_answers(server: str, cache: Path, monkeypatch: pytest.MonkeyP
     ]:
         assert part in message
     assert nothing_half_written(cache)
+
+
+DISK = [
+    OSError(errno.ENOSPC, "No space left on device"),
+    PermissionError(errno.EACCES, "Permission denied", "/a/folder"),
+    OSError(errno.EROFS, "Read-only file system"),
+    OSError(errno.EDQUOT, "Disk quota exceeded"),
+    OSError("Could not find a suitable TLS CA certificate bundle"),
+]
+NETWORK = [
+    ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
+    OSError(errno.ENETUNREACH, "Network is unreachable"),
+    TimeoutError("timed out"),
+    socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
+    requests.exceptions.ChunkedEncodingError("Connection broken"),
+]
+
+
+def raises(error: BaseException) -> Callable[..., None]:
+    def call(*_: object, **__: object) -> None:
+        raise error
+
+    return call
+
+
+@pytest.mark.parametrize("error", DISK, ids=str)
+def test_what_the_disk_refuses_is_not_called_unreachable(error: OSError, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pooch.HTTPDownloader.__call__", raises(error))
+    with pytest.raises(StorageError, match="this machine's disk refused 'toy': ") as caught:
+        fetch(make_dataset({"url": "https://example.org/toy.zip"}), progress=False)
+    for part in (error.strerror or str(error), error.filename or str(cache), "Free space", "set MEDCOURSE_CACHE"):
+        assert part in str(caught.value)
+    assert nothing_half_written(cache)
+
+
+@pytest.mark.parametrize("error", NETWORK, ids=str)
+def test_what_the_network_refuses_is_unreachable(error: OSError, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("pooch.HTTPDownloader.__call__", raises(error))
+    with pytest.raises(SourceError, match="no source answered"):
+        fetch(make_dataset({"url": "https://example.org/toy.zip"}), progress=False)
+
+
+@pytest.mark.parametrize("step", ["shutil.copyfileobj", "pathlib.Path.rename"])
+def test_a_disk_that_is_full_while_files_are_unpacked(step: str, server: str, cache: Path, monkeypatch):
+    monkeypatch.setattr(step, raises(DISK[0]))
+    with pytest.raises(StorageError, match="No space left on device"):
+        fetch(make_dataset({"url": f"{server}/good.zip", "sha256": SHA}), progress=False)
+    assert nothing_half_written(cache)
+
+
+def test_a_cache_that_cannot_be_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "file").write_text("not a folder")
+    monkeypatch.setenv("MEDCOURSE_CACHE", str(tmp_path / "file" / "cache"))
+    with pytest.raises(StorageError, match=r"refused the cache: .* \(at .*file/cache\)"):
+        cache_folder()
 
 
 def test_an_archive_made_on_the_fly_is_recognised_by_its_files(server: str, cache: Path):

@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ import medcourse as mc
 from medcourse.data import load as loading
 from medcourse.data.decode import read_image, read_mask
 from medcourse.data.phantom.skin import skin_photographs
-from medcourse.errors import CohortError, ManifestError, SourceError
+from medcourse.errors import CohortError, ManifestError, SourceError, StorageError
 
 
 @pytest.fixture
@@ -35,6 +36,17 @@ def test_without_a_source_the_phantom_stands_in_and_says_so(capsys: pytest.Captu
     assert cohort.masks.shape == (120, 32, 32)
     again = mc.load("ham10000", size=32)
     assert np.array_equal(again.images, cohort.images)
+
+
+@pytest.mark.usefixtures("offline")
+def test_a_full_disk_ends_in_an_error_and_never_in_a_phantom(monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("pooch.HTTPDownloader.__call__", full)
+    for load in (partial(mc.load, "ham10000", size=32), partial(mc.load_table, "chexpert-readers")):
+        with pytest.raises(StorageError, match=r"No space left on device.*set MEDCOURSE_CACHE"):
+            load()
 
 
 @pytest.mark.usefixtures("offline")

@@ -3,13 +3,17 @@
 Sources are tried in the manifest's order. One that cannot be reached is passed over; one that answers with something
 else is refused by hash and named; the first that holds the right files is unpacked into the cache. The unpacked folder
 appears under its final name only when every file has been checked, so a killed or parallel fetch leaves no half of it.
+What this machine's own disk refuses ends the fetch: it says nothing about the sources, and the next one would fail alike.
 """
 
+import errno
 import fnmatch
 import gzip
 import hashlib
 import os
 import shutil
+import socket
+import ssl
 import stat
 import sys
 import tarfile
@@ -20,14 +24,23 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
+from urllib.error import URLError
 
 from medcourse.data.manifest import Dataset, Source, Tree
-from medcourse.errors import IntegrityError, SourceError
+from medcourse.errors import IntegrityError, SourceError, StorageError
 
 MIRROR = "MEDCOURSE_MIRROR"
 CACHE = "MEDCOURSE_CACHE"
 TIMEOUT = "MEDCOURSE_TIMEOUT"
 _DAY = 24 * 3600  # seconds
+_NETWORK = {
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.ENETRESET,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+    errno.EADDRNOTAVAIL,
+}
 
 
 class _UnreachableError(Exception):
@@ -39,12 +52,51 @@ class _RefusedError(Exception):
 
 
 def cache_folder() -> Path:
-    """``MEDCOURSE_CACHE``, else the user's cache folder; made when missing."""
+    """``MEDCOURSE_CACHE``, else the user's cache folder; made when missing.
+
+    Raises:
+        StorageError: it cannot be made.
+    """
     import pooch
 
     folder = Path(os.environ.get(CACHE) or pooch.os_cache("medcourse")).expanduser().resolve()
-    folder.mkdir(parents=True, exist_ok=True)
+    with stored("the cache", folder):
+        folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@contextmanager
+def stored(what: str, folder: Path, setting: str = CACHE) -> Iterator[None]:
+    """StorageError for every OSError of the block: network errors are to be caught inside.
+
+    Args:
+        what: is stored, for the message.
+        folder: where, if the error does not tell.
+        setting: environment variable that names another folder.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"this machine's disk refused {what}: {error.strerror or error} (at {error.filename or folder}). Free space, or "
+            f"allow reading and writing there, or set {setting} to another folder; then try again."
+        ) from error
+
+
+def is_of_network(error: OSError) -> bool:
+    """Whether a failed download is due to the network or the other side, and not to this machine's own disk."""
+    import requests
+
+    kinds = (
+        requests.RequestException,
+        URLError,
+        ConnectionError,
+        TimeoutError,
+        socket.gaierror,
+        socket.herror,
+        ssl.SSLError,
+    )
+    return isinstance(error, kinds) or error.errno in _NETWORK
 
 
 def mirror() -> str | None:
@@ -84,10 +136,14 @@ def fetch(dataset: Dataset, progress: bool = True) -> Path:
     Raises:
         IntegrityError: a source answered with something else, and no other source serves.
         SourceError: no source could be reached; the message numbers the manual steps.
+        StorageError: this machine's disk is full, or may not be read or written.
     """
     folder = tree_folder(dataset)
-    if folder.is_dir():
-        return folder
+    with stored(f"'{dataset.name}'", folder):
+        return folder if folder.is_dir() else _fetch(dataset, folder, progress)
+
+
+def _fetch(dataset: Dataset, folder: Path, progress: bool) -> Path:
     unreachable: list[str] = []
     refused: list[str] = []
     for source in dataset.sources:
@@ -208,7 +264,9 @@ def _download(url: str, target: Path, progress: bool) -> None:
     ) as bar:
         try:
             pooch.HTTPDownloader(progressbar=bar, timeout=timeout)(url, str(target), None)
-        except (requests.RequestException, OSError) as error:
+        except OSError as error:  # those of requests, too
+            if not is_of_network(error):
+                raise
             reason = str(error).splitlines()[0] if str(error) else "no reason given"
             kind = type(error).__name__
             lost = isinstance(error, requests.ConnectionError)  # its text is urllib3's own objects

@@ -63,6 +63,7 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
         ManifestError: unknown name, or a data set without images.
         SourceError: no source can be reached (and no phantom is allowed, or none exists for this data set).
         IntegrityError: a source holds something else than the manifest promises, and no other source serves.
+        StorageError: this machine's disk is full, or may not be read or written; no phantom stands in.
         CohortError: a size that is no positive number, or an image that cannot be decoded.
     """
     dataset = find_dataset(name, kind="images")
@@ -95,6 +96,7 @@ def load_table(name: str, progress: bool = True, phantom: bool = False) -> pd.Da
         ManifestError: unknown name, or a data set of images.
         SourceError: no source can be reached, or a phantom was asked for and none exists.
         IntegrityError: a source holds something else than the manifest promises.
+        StorageError: this machine's disk is full, or may not be read or written.
     """
     dataset = find_dataset(name, kind="tables")
     if phantom:

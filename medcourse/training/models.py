@@ -124,6 +124,7 @@ def build_model(
         TrainingError: unknown name, weights or train; images too small; no ImageNet weights for simple-cnn.
         SourceError: the weights cannot be had.
         IntegrityError: what came are not the weights expected.
+        StorageError: this machine's disk refused the weights.
     """
     if name not in MODELS:
         raise TrainingError(f"there is no model '{name}'; there are {', '.join(MODELS)}")

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from medcourse.data.fetch import MIRROR
+from medcourse.data.fetch import MIRROR, is_of_network, stored
 from medcourse.data.load import weights_file
 from medcourse.errors import IntegrityError, SourceError
 
@@ -22,20 +22,25 @@ def with_imagenet_weights(build: Callable[..., nn.Module]) -> nn.Module:
     Raises:
         SourceError: they cannot be had; the message says what to do.
         IntegrityError: what came is not the file that was expected.
+        StorageError: this machine's disk is full, or may not be read or written.
     """
     if build.__name__ == "squeezenet1_1":
         network = build(weights=None)
         load_all_but(network, weights_file(_SQUEEZENET, progress=False), {"classifier.1.weight", "classifier.1.bias"})
         return network
-    try:
-        return build(weights="DEFAULT", progress=False)  # its bar would go to stderr and break a notebook's test
-    except OSError as error:
-        raise SourceError(
-            f"the ImageNet weights of {build.__name__} cannot be fetched ({error}). Use weights=None, or put the file into "
-            f"{torch.hub.get_dir()}/checkpoints by hand; squeezenet1_1's come from the mirror ({MIRROR})."
-        ) from error
-    except RuntimeError as error:  # torch.hub found another hash
-        raise IntegrityError(f"the ImageNet weights of {build.__name__} were refused: {error}. Try again.") from error
+    weights = f"the ImageNet weights of {build.__name__}"
+    with stored(weights, Path(torch.hub.get_dir()), "TORCH_HOME"):
+        try:
+            return build(weights="DEFAULT", progress=False)  # its bar would go to stderr and break a notebook's test
+        except OSError as error:
+            if not is_of_network(error):
+                raise
+            raise SourceError(
+                f"{weights} cannot be fetched ({error}). Use weights=None, or put the file into "
+                f"{torch.hub.get_dir()}/checkpoints by hand; squeezenet1_1's come from the mirror ({MIRROR})."
+            ) from error
+        except RuntimeError as error:  # torch.hub found another hash
+            raise IntegrityError(f"{weights} were refused: {error}. Try again.") from error
 
 
 def load_all_but(network: nn.Module, path: Path, left_out: set[str]) -> None:
