@@ -1,4 +1,5 @@
 import copy
+import errno
 import io
 from collections.abc import Callable
 from pathlib import Path
@@ -11,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision import models as zoo
 
-from medcourse.errors import IntegrityError, SourceError, TrainingError
+from medcourse.errors import IntegrityError, SourceError, StorageError, TrainingError
 from medcourse.training.models import IMAGENET_MEAN, MODELS, Classifier, build_model
 from medcourse.training.trainer import Trainer
 from medcourse.training.weights import load_all_but
@@ -213,6 +214,13 @@ def test_torchvisions_weights(name: str, monkeypatch: pytest.MonkeyPatch):
         monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", fails(error))
         with pytest.raises(raised, match=f"ImageNet weights of {name}"):
             build_model(name, cohort, weights="imagenet")
+
+
+def test_a_full_disk_is_not_called_a_network_that_cannot_be_reached(monkeypatch: pytest.MonkeyPatch):
+    full = fails(OSError(errno.ENOSPC, "No space left on device"))
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", full)
+    with pytest.raises(StorageError, match=r"refused the ImageNet weights of resnet18: No space.*set TORCH_HOME"):
+        build_model("resnet18", make_cohort(6, size=32), weights="imagenet")
 
 
 def test_a_seed_of_numpy_is_a_seed():
