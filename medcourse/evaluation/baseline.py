@@ -12,7 +12,7 @@ from medcourse.evaluation.predictions import Predictions
 _ITERATIONS = 5000
 
 
-def simple_baseline(train: Cohort, test: Cohort, seed: int = 0) -> Predictions:
+def simple_baseline(train: Cohort, test: Cohort) -> Predictions:
     """A logistic regression on brightness, border and colour, trained on ``train``, as predictions of ``test``.
 
     A model's AUROC stands beside it: what these numbers reach needs no look at the lesion. They are the ones that
@@ -26,7 +26,6 @@ def simple_baseline(train: Cohort, test: Cohort, seed: int = 0) -> Predictions:
     Args:
         train: binary or multiclass, with images of every class.
         test: with the classes, in the same order, the channels and the size of ``train``. Its labels are not looked at.
-        seed: the ``random_state`` of the regression. Its solver (lbfgs) draws nothing, so every seed gives the same.
 
     Returns:
         Predictions: one row per image of ``test`` with all columns of its table and ``p_<class>``, for ``mc.evaluate``
@@ -36,7 +35,7 @@ def simple_baseline(train: Cohort, test: Cohort, seed: int = 0) -> Predictions:
         EvaluationError: multilabel cohorts, cohorts that do not fit each other, or a class without a training image.
     """
     _check(train, test)
-    regression = LogisticRegression(C=1.0, max_iter=_ITERATIONS, random_state=seed)
+    regression = LogisticRegression(C=1.0, max_iter=_ITERATIONS)
     model = make_pipeline(StandardScaler(), regression).fit(image_statistics(train).to_numpy(), train.targets)
     probabilities = model.predict_proba(image_statistics(test).to_numpy())
     columns = {f"p_{name}": probabilities[:, k] for k, name in enumerate(test.classes)}
