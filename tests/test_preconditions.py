@@ -1,5 +1,6 @@
 """Mistakes of the user: each is a TrainingError that says what was wrong, where, and what to do."""
 
+import copy
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils.data import BatchSampler, SequentialSampler
 
+import medcourse as mc
 from medcourse.errors import TrainingError
 from medcourse.imbalance.samplers import BalancedSampler
 from medcourse.training.models import build_model
@@ -56,7 +58,14 @@ def test_arguments(wrong, named):
 
 
 def test_numpys_numbers_are_numbers(tmp_path: Path):
-    fit(epochs=np.int64(1), lr=np.float32(0.01), batch_size=np.int32(8), seed=np.int64(1), checkpoint=tmp_path)
+    given = {"epochs": np.int64(1), "lr": np.float32(0.25), "batch_size": np.int32(8), "seed": np.int64(1)}
+    plain = {"epochs": 1, "lr": 0.25, "batch_size": 8, "seed": 1}
+    torch.manual_seed(0)
+    start = linear()
+    first, again = (fit(copy.deepcopy(start), checkpoint=tmp_path, **numbers) for numbers in (given, plain))
+    alone = fit(copy.deepcopy(start), **plain)
+    assert again.seconds == first.seconds, "the same run to its checkpoint: nothing is trained again"
+    assert first.history["train_loss"].equals(alone.history["train_loss"])
 
 
 def test_an_augmentation_that_gives_no_images():
@@ -190,3 +199,24 @@ def test_a_cohort_to_predict_that_is_another_kind():
     ):
         with pytest.raises(TrainingError, match="was trained for the classes, channels and size binary: healthy, ill"):
             trainer.predict(other)
+
+
+def test_a_shift_moves_the_seeds_of_training_and_of_nothing_else(monkeypatch):
+    def drawn():
+        model = build_model("simple-cnn", TRAIN, seed=1)
+        trainer = Trainer(model, epochs=1, seed=1, device="cpu", precision="fp32", progress=False)
+        sampler = BalancedSampler(TRAIN.targets, seed=1)
+        split = mc.split(TRAIN, test=0.3, val=0, seed=1).test.table.index.tolist()
+        made = mc.resample(TRAIN, "over", seed=1).table.index.tolist()
+        return model.state_dict()["network.fc.weight"].tolist(), trainer.seed, list(sampler), (split, made)
+
+    plain = drawn()
+    monkeypatch.setenv("MEDCOURSE_SEED_SHIFT", "2")
+    shifted = drawn()
+    assert shifted[1] == plain[1] + 2
+    assert shifted[0] != plain[0]
+    assert shifted[2] != plain[2]
+    assert shifted[3] == plain[3]
+    monkeypatch.setenv("MEDCOURSE_SEED_SHIFT", "two")
+    with pytest.raises(TrainingError, match="MEDCOURSE_SEED_SHIFT='two' must be a whole number"):
+        drawn()

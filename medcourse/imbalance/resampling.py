@@ -20,7 +20,7 @@ from medcourse.errors import LeakageError, TrainingError
 from medcourse.imbalance.features import Features, encode
 from medcourse.imbalance.neighbours import interpolate, mix, pixels, rows_of
 from medcourse.training.augmentation import Augmentation
-from medcourse.training.preconditions import check_seed
+from medcourse.training.seeds import check_seed
 
 Method = Literal["under", "over", "smote", "borderline-smote", "adasyn", "augment"]
 _BATCH = 64  # images that are augmented at once

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from medcourse.errors import TrainingError
 from medcourse.imbalance.weights import refuse_findings
-from medcourse.training.preconditions import check_seed
+from medcourse.training.seeds import training_seed
 
 
 class BalancedSampler:
@@ -24,7 +24,7 @@ class BalancedSampler:
     Args:
         labels: the class of every image (``cohort.targets``, or names), N, or None.
         groups: N group names, or None.
-        seed: with ``set_epoch`` it fixes every draw.
+        seed: with ``set_epoch`` it fixes every draw; MEDCOURSE_SEED_SHIFT is added.
 
     Raises:
         TrainingError: neither labels nor groups, different lengths, fewer than two classes, images without a label or
@@ -34,7 +34,6 @@ class BalancedSampler:
     def __init__(self, labels: ArrayLike | None, groups: ArrayLike | None = None, seed: int = 0) -> None:
         if labels is None and groups is None:
             raise TrainingError("a BalancedSampler balances classes (labels), groups, or both; it was given neither")
-        check_seed(seed)
         classes = None if labels is None else _numbered("label", labels)
         if classes is not None and len(np.unique(classes)) < 2:
             raise TrainingError(f"a BalancedSampler needs two or more classes; it was given {len(np.unique(classes))}")
@@ -46,7 +45,7 @@ class BalancedSampler:
         if len(own) != len(classes) or len(own) == 0:
             raise TrainingError(f"{len(classes)} labels, but {len(own)} groups")
         self._probabilities = _probabilities(classes, own)
-        self._seed = seed
+        self._seed = training_seed(seed)
         self._epoch = 0
 
     def __len__(self) -> int:

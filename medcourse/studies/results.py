@@ -20,6 +20,7 @@ from matplotlib.figure import Figure
 
 from medcourse.errors import EvaluationError
 from medcourse.evaluation.predictions import Predictions
+from medcourse.training.seeds import SHIFT, seed_shift
 
 COLUMNS = ["study", "arm", "seed", "split", "metric", "value", "size", "epochs", "device", "torch", "seconds"]
 _KEY = ["arm", "seed", "size", "epochs", "device"]
@@ -69,8 +70,10 @@ def reproduce(
         The study's own report.
 
     Raises:
-        EvaluationError: an arm that the study does not have, a number below 1, or a file of other results.
+        EvaluationError: an arm that the study does not have, a number below 1, a file of other results, or shifted seeds.
     """
+    if shift := seed_shift():
+        raise EvaluationError(f"{SHIFT}={shift} would move the seeds that the results are stored under; unset it")
     for name, value in {"size": size, "seeds": seeds, "epochs": plan.EPOCHS if epochs is None else epochs}.items():
         if value < 1:
             raise EvaluationError(f"{name}={value}: give 1 or more")

@@ -16,9 +16,8 @@ from medcourse.errors import TrainingError
 Loss = Callable[[Tensor, Tensor], Tensor]
 
 
-def check_numbers(epochs: int, lr: float, batch_size: int, seed: int) -> None:
-    """TrainingError unless epochs and batch_size are whole numbers above 0, lr a finite number above 0; also of seeds."""
-    check_seed(seed)
+def check_numbers(epochs: int, lr: float, batch_size: int) -> None:
+    """TrainingError unless epochs and batch_size are whole numbers above 0, and lr is a finite number above 0."""
     for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
         if not isinstance(value, Integral) or isinstance(value, bool):
             raise TrainingError(f"{name}={value!r} must be a whole number")
@@ -27,12 +26,6 @@ def check_numbers(epochs: int, lr: float, batch_size: int, seed: int) -> None:
     for name, number in {"epochs": epochs, "lr": lr, "batch_size": batch_size}.items():
         if not number > 0:
             raise TrainingError(f"{name}={number} must be above 0")
-
-
-def check_seed(seed: int) -> None:
-    """TrainingError unless the seed is a whole number of 0 or more."""
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
-        raise TrainingError(f"seed={seed!r} must be a whole number of 0 or more")
 
 
 def check_cohorts(train: Cohort, val: Cohort | None) -> None:

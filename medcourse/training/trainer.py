@@ -33,6 +33,7 @@ from medcourse.training.preconditions import (
 )
 from medcourse.training.preconditions import describe as needs
 from medcourse.training.run import Progress, Run
+from medcourse.training.seeds import training_seed
 from medcourse.training.validation import default_loss, judge, probabilities
 
 _EVAL_BATCH = 128
@@ -52,8 +53,9 @@ class Trainer:
         augment: a policy's name, an ``mc.Augmentation``, or any function of a batch of images; None for none.
         sampler: yields the row numbers of an epoch (``mc.BalancedSampler``); None shuffles all rows.
         device: "auto", "cpu", "cuda", "cuda:1", "mps". All devices of a ``torchrun`` are used.
-        precision: "auto" (bf16 where the hardware has it), "fp32" or "bf16".
-        seed: of order, augmentation and dropout. Same seed, same machine, same result.
+        precision: "auto" (what MEDCOURSE_PRECISION says; bf16 where the hardware has it when that is not set), "fp32"
+            or "bf16".
+        seed: of order, augmentation and dropout, MEDCOURSE_SEED_SHIFT added. Same seed, same machine, same result.
         checkpoint: a folder of this run's own. After every epoch the whole state is written there, and ``fit`` goes on
             from it, also after a kill: weights, history (but for times) and predictions become those of an unbroken
             run; a finished run is not trained again. Everything but ``epochs`` must stay as it was. A function,
@@ -80,7 +82,7 @@ class Trainer:
         checkpoint: str | Path | None = None,
         progress: bool = True,
     ) -> None:
-        check_numbers(epochs, lr, batch_size, seed)
+        check_numbers(epochs, lr, batch_size)
         if not isinstance(model, nn.Module):
             raise TrainingError(f"a Trainer needs a model (mc.build_model), not {type(model).__name__}")
         self.fabric = make_fabric(device, precision)
@@ -89,7 +91,7 @@ class Trainer:
         self.epochs, self.lr, self.batch_size = int(epochs), float(lr), int(batch_size)  # numpy's numbers are no JSON
         self.augment = Augmentation(augment) if isinstance(augment, str) else augment
         self.sampler = sampler
-        self.seed = int(seed)
+        self.seed = training_seed(seed)
         self.checkpoint = checkpoint
         self.progress = progress
         self.run: Run | None = None  # of the last fit that came to its end; diagnose_training asks for both
