@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from medcourse import __version__
-from medcourse.errors import MedcourseError
+from medcourse.errors import LessonError, MedcourseError
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -71,7 +71,9 @@ def doctor() -> None:
     if shift := seed_shift():
         typer.echo(f"seeds     {SHIFT} adds {shift} to those of models, trainers and samplers")
     decided_by = PRECISION if os.environ.get(PRECISION) else "the hardware"
-    typer.echo(f"precision auto means {auto_precision(kind)} ({decided_by} decides)")  # last: a wrong word ends the list
+    typer.echo(
+        f"precision auto means {auto_precision(kind)} ({decided_by} decides)"
+    )  # last: a wrong word ends the list
 
 
 @data_app.command("list")
@@ -119,22 +121,63 @@ def data_verify() -> None:
 def build(
     lessons: Annotated[list[str] | None, typer.Argument(help="Lesson names; all when none is given.")] = None,
     check: Annotated[
-        bool, typer.Option("--check", help="Write nothing; fail on drift, broken checks or budget.")
+        bool, typer.Option("--check", help="Write no notebook; fail on drift, broken checks, budget, lost verdicts.")
     ] = False,
+    shift: Annotated[int, typer.Option(help="Added to the seeds of models, trainers and samplers; with --check.")] = 0,
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16; with --check.")] = "auto",
+    record: Annotated[
+        bool, typer.Option("--record", help="With --check: keep the verdicts in benchmarks/results/verdicts.csv.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(help="Lessons side by side, with one thread each.", min=1)] = 2,
     course: CourseFolder = Path("course"),
 ) -> None:
-    """Make student notebooks and executed solutions from the lesson sources (or check them)."""
+    """Make student notebooks and executed solutions from the lesson sources (or check them).
+
+    A check executes each lesson once, by nbval, with the stub and the wrong answers of each exercise tried in between. Set
+    OMP_NUM_THREADS for another number of threads.
+    """
     from medcourse.teaching import build as builder
 
     if not check:
-        builder.build(course, lessons or None, on_cell=_say_cell)
+        if shift or precision != "auto" or record:
+            raise LessonError(
+                "--shift, --precision and --record go with --check: what is built has the lesson's own seeds"
+            )
+        builder.build(course, lessons or None, on_cell=_say_cell, jobs=jobs)
         return
-    problems = builder.check(course, lessons or None, on_cell=_say_cell)
-    for problem in problems:
-        typer.echo(problem, err=True)
+    if problems := builder.check(course, lessons or None):
+        typer.echo("\n".join(problems), err=True)
+        raise typer.Exit(1)
+    problems = _execute_and_record(course, lessons or None, shift, precision, record, jobs)
     if problems:
+        typer.echo("\n\n".join(problems), err=True)
         raise typer.Exit(1)
     typer.echo("every lesson is built, executed and graded as its source says")
+
+
+def _execute_and_record(
+    course: Path, lessons: list[str] | None, shift: int, precision: str, record: bool, jobs: int
+) -> list[str]:
+    """Execute the lessons as asked, say a line for each, and return the problems."""
+    import torch
+
+    from medcourse.teaching import build as builder
+    from medcourse.teaching import record as verdicts
+    from medcourse.training.device import PRECISION, auto_precision
+    from medcourse.training.seeds import SHIFT
+
+    environment = {SHIFT: str(shift)} if shift else {}
+    if precision != "auto":
+        environment[PRECISION] = precision
+    done = builder.check_executed(course, lessons, environment, jobs, on_lesson=typer.echo)
+    if record:
+        took = precision if precision != "auto" else auto_precision("cuda" if torch.cuda.is_available() else "cpu")
+        path = verdicts.record_of(course)
+        for source, result in zip(builder.find_lessons(course, lessons), done, strict=True):
+            rows = verdicts.rows_of(builder.read_lesson(source), result.record, shift, took)
+            verdicts.add(path, rows)
+            typer.echo(f"{result.lesson}: {len(rows)} verdicts recorded in {path}")
+    return [problem for result in done for problem in result.problems]
 
 
 @app.command()
@@ -148,14 +191,28 @@ def demo(
     began = time.perf_counter()
     lesson = builder.read_lesson(course / "source" / f"{DEMO_LESSON}.py")
     typer.echo(f"lesson {DEMO_LESSON}: {lesson.meta.pitfall}")
-    notebook = builder.execute(lesson, course / "notebooks", probes=False, on_cell=_say_cell)
+    trial = builder.execute(lesson, course / "notebooks", probes=False, on_cell=_say_cell)
+    if trial.failed:
+        raise LessonError("\n".join(trial.problems))
     out.mkdir(parents=True, exist_ok=True)
     page = out / f"{DEMO_LESSON}.html"
-    builder.to_html(notebook, page)
-    for line in _phantom_notices(notebook):
+    builder.to_html(trial.notebook, page)
+    notices = _phantom_notices(trial.notebook)
+    for line in notices:
         typer.echo(f"\n{line}")
-    typer.echo(f"\n{_before_after(notebook)}")
+    typer.echo(f"\n{_before_after(trial.notebook)}")
+    for verdict in trial.missed:
+        typer.echo(f"\n{_say_missed(course, verdict, 'drawn' if notices else 'real')}")
     typer.echo(f"\nthe executed lesson lies in {page} ({time.perf_counter() - began:.0f} s)")
+
+
+def _say_missed(course: Path, verdict: str, data: str) -> str:
+    """One line for a verdict that does not hold in this run, with how often it held in our repeats."""
+    from medcourse.teaching import record
+
+    n, runs = record.held(record.read(record.record_of(course)), DEMO_LESSON, verdict, data)
+    repeats = f"it held in {n} of our {runs} recorded runs" if runs else "we have no recorded runs of it"
+    return f"does not hold in this run: {verdict} ({repeats} on {data} images; one run is an anecdote)"
 
 
 @app.command()

@@ -1,12 +1,14 @@
 """The helpers of check cells: right answers print, wrong ones raise a hint, nothing else ever surfaces."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
 from medcourse.errors import CheckError, LessonError
-from medcourse.teaching import checks
+from medcourse.teaching import checks, probes
 
 
 @pytest.mark.parametrize(
@@ -138,3 +140,29 @@ def test_quiz_tells_the_reason_and_hides_the_answer(capsys):
         checks.quiz("q1", ..., right, REASONS)
     with pytest.raises(LessonError, match="digest of none"):
         checks.quiz("q1", "a", "0" * 12, REASONS)
+
+
+def test_verdicts_print_a_line_each_and_never_raise(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv(probes.RECORD, str(tmp_path / "record"))
+    stated = {
+        "half are found": (np.float32(0.625), ">", 0.5),
+        "few are missed": (0.3, "<", 0.25),
+        "nobody is shared": np.bool_(True),
+        "a mean of nothing": (float("nan"), ">", 0),
+    }
+    checks.verdicts(stated)
+    assert capsys.readouterr().out.splitlines() == [
+        "holds: half are found",
+        "does not hold: few are missed",
+        "holds: nobody is shared",
+        "does not hold: a mean of nothing",
+    ]
+    rows = [json.loads(line) for line in (tmp_path / "record").read_text().splitlines()]
+    assert [row["margin"] for row in rows[:3]] == [0.125, pytest.approx(-0.05), None]
+    assert [row["holds"] for row in rows] == [True, False, True, False]
+
+
+@pytest.mark.parametrize("value", [1.0, "yes", (0.1, ">=", 0), (0.1, ">"), ("a", ">", 0), None])
+def test_a_verdict_that_is_neither_is_the_authors_mistake(value):
+    with pytest.raises(LessonError, match="give a bool, or"):
+        checks.verdicts({"v": value})

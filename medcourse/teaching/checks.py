@@ -9,12 +9,17 @@ message is the hint. No answer is stored here, nothing is remembered, nothing is
 
 import hashlib
 import math
+import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from medcourse.errors import CheckError, LessonError
+from medcourse.teaching import probes
+
+DOES_NOT_HOLD = "does not hold: "
+_SIDES = {">": operator.gt, "<": operator.lt}
 
 
 def answered(name: str, answer: object) -> None:
@@ -108,6 +113,44 @@ def members(name: str, answer: Any, truth: Iterable[Any], hint: str = "") -> Non
     if missing or extra:
         raise CheckError(f"Not yet: {name} lacks {missing} and has {extra} that do not belong. {hint}".rstrip())
     print(f"Correct: {name}.")
+
+
+def verdicts(stated: Mapping[str, object]) -> None:
+    """Print for each verdict of a lesson whether it holds in this run: "holds: ..." or "does not hold: ...".
+
+    It never raises because a verdict does not hold: a student's run may be one of the few in which chance wins. The
+    builder and nbval count such a line as a failure.
+
+    Args:
+        stated: verdict in words -> a bool (it follows from the data, whatever the training does), or
+            ``(number, ">" or "<", limit)``. The margin of the latter is the signed distance of the number from the limit,
+            above 0 where the verdict holds; the record of our repeats keeps it. A number that is NaN does not hold.
+
+    Raises:
+        LessonError: a value is neither.
+
+    Example:
+        >>> verdicts({"half are found": (0.6, ">", 0.5), "the sets share nobody": True})
+        holds: half are found
+        holds: the sets share nobody
+    """
+    for verdict, value in stated.items():
+        if isinstance(value, bool | np.bool_):
+            holds, margin = bool(value), None
+        else:
+            holds, margin = _compared(verdict, value)
+        print(f"{'holds: ' if holds else DOES_NOT_HOLD}{verdict}")
+        probes.append({"verdict": verdict, "holds": holds, "margin": margin})
+
+
+def _compared(verdict: str, value: Any) -> tuple[bool, float]:
+    """Whether number and limit stand as stated, and the signed distance between them."""
+    try:
+        number, side, limit = value
+        holds = bool(_SIDES[side](float(number), float(limit)))
+    except (TypeError, ValueError, KeyError):
+        raise LessonError(f"verdict {verdict!r} is {value!r}; give a bool, or (number, '>' or '<', limit)") from None
+    return holds, (float(number) - float(limit)) * (1 if side == ">" else -1)
 
 
 def digest(name: str, option: str) -> str:

@@ -1,79 +1,31 @@
-"""Executes a lesson once, in one kernel, and tries each exercise's check on answers that it has to refuse.
+"""Executes a lesson once, in one kernel: with its probes for the builder, without them for a demonstration."""
 
-Before the solution of an exercise come its probes: the untouched stub and each wrong answer, each followed by the
-check, which must refuse it with a CheckError or an AssertionError. Probes run in the lesson's own kernel, so that a
-training run is paid once; names and the state of random number generators are put back after them, and nothing of them
-is stored. What a probe changes in place (a table's column, a model's weights) stays changed: exercises work on copies.
-"""
-
+import asyncio
+import json
 import os
 import re
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import zmq
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
-from nbformat import NotebookNode, v4
+from nbformat import NotebookNode
 from traitlets.config import Config
 
 from medcourse.errors import LessonError
-from medcourse.teaching import regions
 from medcourse.teaching.captions import caption_figures
-from medcourse.teaching.notebooks import solution_notebook, student_code
-from medcourse.teaching.source import Lesson
+from medcourse.teaching.checks import DOES_NOT_HOLD
+from medcourse.teaching.notebooks import is_probe, probed_notebook, solution_notebook
+from medcourse.teaching.source import VERDICT, Lesson
 
-CELL_TIMEOUT = 600  # seconds
-REFUSALS = ("CheckError", "AssertionError")
+BUDGET_PEAK_MB = 1500  # MiB; Binder restarts a kernel at 2 GB
+CELL_TIMEOUT = 3600  # seconds: it ends what hangs, and must not end what is slow
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # for two lessons side by side on two cores: waiting threads burn both
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-
-_SAVE = """
-def __medcourse_save():
-    import random, sys
-    names, undo = dict(globals()), []
-    undo.append((random.setstate, random.getstate()))
-    if "numpy" in sys.modules:
-        import numpy
-        undo.append((numpy.random.set_state, numpy.random.get_state()))
-        for value in names.values():
-            if isinstance(value, numpy.random.Generator):
-                undo.append((lambda state, it=value.bit_generator: setattr(it, "state", state),
-                             value.bit_generator.state))
-    if "torch" in sys.modules:
-        import torch
-        undo.append((torch.set_rng_state, torch.get_rng_state()))
-        for value in names.values():
-            if isinstance(value, torch.Generator):
-                undo.append((value.set_state, value.get_state()))
-    return names, undo
-__medcourse_saved = __medcourse_save()
-"""
-_RESTORE = """
-def __medcourse_restore(names, undo):
-    for put_back, state in undo:
-        put_back(state)
-    for name in set(globals()) - set(names):
-        del globals()[name]
-    globals().update(names)
-__medcourse_restore(*__medcourse_saved)
-for __medcourse_name in ("saved", "save", "restore", "name"):
-    globals().pop("__medcourse_" + __medcourse_name, None)
-"""
-# VmHWM is the kernel's own peak; ru_maxrss, all there is elsewhere, begins at the peak of the process that started it.
-_PEAK = """
-def __medcourse_peak():
-    import pathlib, re, sys
-    status = pathlib.Path("/proc/self/status")
-    if status.exists():
-        return int(re.search(r"VmHWM:\\s+(\\d+)", status.read_text())[1]) // 1024
-    import resource
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak // 2**20 if sys.platform == "darwin" else peak // 1024
-print(__medcourse_peak())
-"""
 
 
 @dataclass(frozen=True)
@@ -95,42 +47,59 @@ class Progress:
 OnCell = Callable[[Progress], None]
 
 
-def execute(lesson: Lesson, folder: Path | str, probes: bool = True, on_cell: OnCell | None = None) -> NotebookNode:
-    """Execute a lesson's solution notebook in ``folder``, and return it with its outputs.
+@dataclass
+class Trial:
+    """What came of one execution.
 
-    ``medcourse.seconds`` (of the stored cells, probes not counted) and ``medcourse.peak_mb`` (peak resident memory of
-    the kernel, in MiB) are in its metadata; figures carry their captions as alt text.
+    Attributes:
+        notebook: the solution notebook with its outputs; figures carry their captions as alt text. With probes,
+            ``medcourse.cpu_seconds`` (probes not counted) and ``medcourse.peak_mb`` are in its metadata.
+        problems: what a lesson's author has to repair, a line or more each.
+        failed: a cell raised, so the lesson did not come to its end (also in ``problems``).
+        missed: verdicts that do not hold in this run.
+    """
+
+    notebook: NotebookNode
+    problems: list[str] = field(default_factory=list)
+    failed: bool = False
+    missed: list[str] = field(default_factory=list)
+
+
+def execute(
+    lesson: Lesson,
+    folder: Path | str,
+    probes: bool = True,
+    on_cell: OnCell | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> Trial:
+    """Execute a lesson's solution in ``folder``; a cell that raises ends the run.
+
+    Problems are: a cell that raises, writes to stderr or shows a figure without a caption; a verdict cell that shows
+    nothing; with ``probes``, a check that passes on the stub or on a wrong answer, or breaks, and too much memory.
+
+    Args:
+        lesson: what to execute.
+        folder: where the kernel starts.
+        probes: try stubs and wrong answers, and measure.
+        on_cell: is told when one of the lesson's own code cells begins and ends.
+        environment: variables of the kernel, beside those of this process.
 
     Raises:
-        LessonError: a cell fails, writes to stderr or shows a figure without a caption; a verdict cell shows nothing;
-            a check passes on the stub or on a wrong answer, refuses the solution, or breaks. One line or more for each.
+        LessonError: a cell has no end, or the kernel died.
     """
-    notebook, problems = try_lesson(lesson, folder, probes, on_cell)
-    if problems:
-        raise LessonError("\n".join(problems))
-    return notebook
+    return asyncio.run(_Run(lesson, Path(folder).resolve(), probes, on_cell).run(environment or {}))
 
 
-def try_lesson(
-    lesson: Lesson, folder: Path | str, probes: bool = True, on_cell: OnCell | None = None
-) -> tuple[NotebookNode, list[str]]:
-    """Execute like `execute`, but return the problems; a cell that fails ends the run."""
-    trial = _Trial(lesson, Path(folder).resolve())
-    trial.run(probes, on_cell)
-    return trial.notebook, trial.problems
-
-
-class _Trial:
+class _Run:
     """One pass through a lesson in one kernel."""
 
-    def __init__(self, lesson: Lesson, folder: Path):
-        self.lesson = lesson
-        self.folder = folder
-        self.problems: list[str] = []
-        self.notebook = solution_notebook(lesson)
+    def __init__(self, lesson: Lesson, folder: Path, probes: bool, on_cell: OnCell | None):
+        self.lesson, self.folder, self.on_cell = lesson, folder, on_cell
+        self.trial = Trial(probed_notebook(lesson, BUDGET_PEAK_MB) if probes else solution_notebook(lesson))
+        own = iter(range(len(lesson.cells)))
+        self.places = [None if is_probe(node) else next(own) for node in self.trial.notebook.cells]
         self.client = NotebookClient(
-            # The client looks up a cell by its index when a display is updated; probes need a slot of their own.
-            v4.new_notebook(cells=[*self.notebook.cells, v4.new_code_cell()]),
+            self.trial.notebook,
             timeout=CELL_TIMEOUT,
             kernel_name="python3",
             coalesce_streams=True,  # a progress bar keeps its last line only
@@ -139,95 +108,68 @@ class _Trial:
             config=_kernel_config(),
         )
 
-    def run(self, probes: bool, on_cell: OnCell | None) -> None:
+    async def run(self, environment: Mapping[str, str]) -> Trial:
         # A backend chosen for the caller's process would keep figures out of the kernel's.
-        env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"}
-        seconds, done, heading = 0.0, 0, ""
-        total = sum(cell.kind == "code" for cell in self.lesson.cells)
-        with self.client.setup_kernel(cwd=str(self.folder), env=env):
-            for position, cell in enumerate(self.lesson.cells):
-                if cell.kind != "code":
-                    heading = ([*re.findall(r"^#+ +(.*\S)", cell.source, re.MULTILINE)] or [heading])[-1]
-                    continue
-                started = time.monotonic()
-                if on_cell:
-                    on_cell(Progress(self.lesson.name, done + 1, total, heading, None))
-                if cell.exercise and probes:
-                    self._probe(position)
-                stored_from = time.monotonic()
-                error = self._execute_stored(position, done + 1)
-                seconds += time.monotonic() - stored_from
-                if error:
-                    self.problems.append(error)
-                    return
-                done += 1
-                if on_cell:
-                    on_cell(Progress(self.lesson.name, done, total, heading, time.monotonic() - started))
-            peak = self._peak()
-        self.notebook.metadata.medcourse.update(seconds=round(seconds, 1), peak_mb=peak)
-        self.problems += caption_figures(self.lesson, self.notebook)
+        env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"} | dict(environment)
+        async with self.client.async_setup_kernel(cwd=str(self.folder), env=env):
+            await self._cells()
+        notebook = self.trial.notebook
+        if not self.trial.failed:
+            if is_probe(notebook.cells[-1]) and notebook.cells[-1].outputs:
+                notebook.metadata.medcourse.update(json.loads(notebook.cells[-1].outputs[0].text))
+            notebook.cells = [node for node in notebook.cells if not is_probe(node)]
+            self.trial.problems += caption_figures(self.lesson, notebook)
+        return self.trial
 
-    def _execute_stored(self, position: int, count: int) -> str | None:
-        """Execute a cell that is stored; return the error that ends the lesson, if any."""
-        node = self.notebook.cells[position]
-        failure = self._try(node, position)
-        if failure:
-            cell = self.lesson.cells[position]
-            what = "the check refuses the solution" if cell.check and failure.name in REFUSALS else "the cell fails"
-            return f"{self.lesson.where(position)}: {what}: {failure.text}"
+    async def _cells(self) -> None:
+        done, heading = 0, ""
+        total = sum(cell.kind == "code" for cell in self.lesson.cells)
+        for index, (node, place) in enumerate(zip(self.trial.notebook.cells, self.places, strict=True)):
+            if place is None:
+                if failure := await self._execute(node, index):
+                    self.trial.problems.append(failure.value)
+                continue
+            cell = self.lesson.cells[place]
+            if cell.kind != "code":
+                heading = ([*re.findall(r"^#+ +(.*\S)", cell.source, re.MULTILINE)] or [heading])[-1]
+                continue
+            done, began = done + 1, time.monotonic()
+            self._tell(Progress(self.lesson.name, done, total, heading, None))
+            if failure := await self._execute(node, index):
+                refused = cell.check and failure.name in ("CheckError", "AssertionError")
+                what = "the check refuses the solution" if refused else "the cell fails"
+                self.trial.problems.append(f"{self.lesson.where(place)}: {what}: {failure.text}")
+                self.trial.failed = True
+                return
+            self._tidy(node, done)
+            self.trial.problems += [f"{self.lesson.where(place)}: {text}" for text in output_problems(node)]
+            self.trial.missed += missed_verdicts(node)
+            self._tell(Progress(self.lesson.name, done, total, heading, time.monotonic() - began))
+
+    def _tell(self, progress: Progress) -> None:
+        if self.on_cell:
+            self.on_cell(progress)
+
+    def _tidy(self, node: NotebookNode, count: int) -> None:
         node.execution_count = count
         node.outputs = [output for output in map(_cleaned, node.outputs) if output is not None]
         for output in node.outputs:
             if output.output_type == "execute_result":
                 output.execution_count = count
-        self.problems += [f"{self.lesson.where(position)}: {text}" for text in output_problems(node)]
-        return None
 
-    def _probe(self, position: int) -> None:
-        cell = self.lesson.cells[position]
-        check = regions.compose(list(self.lesson.check_of(cell.exercise or "").pieces))
-        wrong = regions.wrong_answers(list(cell.pieces))
-        answers = [("the untouched stub", student_code(cell))]
-        answers += [(f"wrong answer {n} of {len(wrong)}", code) for n, code in enumerate(wrong, 1)]
-        for n, (what, answer) in enumerate(answers):
-            self._try(v4.new_code_cell(_SAVE))
-            own = self._try(v4.new_code_cell(answer))
-            refusal = self._try(v4.new_code_cell(check))
-            self._try(v4.new_code_cell(_RESTORE))
-            if own and n > 0:
-                problem = f"{what} fails by itself; it must run, and the check refuse it: {own.text}"
-            elif refusal is None:
-                problem = f"the check passes on {what}"
-            elif not own and refusal.name not in REFUSALS:
-                problem = f"the check breaks on {what}; it must raise a CheckError with a hint: {refusal.text}"
-            else:
-                continue
-            self.problems.append(f"{self.lesson.where(position)}: {problem}")
-
-    def _try(self, node: NotebookNode, position: int = -1) -> "_Failure | None":
+    async def _execute(self, node: NotebookNode, index: int) -> "_Failure | None":
         """Execute one cell and return what went wrong, if anything; outputs are in the node."""
-        stored = position >= 0
-        index = position if stored else len(self.client.nb.cells) - 1
-        self.client.nb.cells[index] = node
+        place = self.places[index]
+        where = self.lesson.where(place) if place is not None else f"{self.lesson.path}, in a probe"
         try:
-            self.client.execute_cell(node, index, store_history=stored)
+            await self.client.async_execute_cell(node, index, store_history=place is not None)
         except CellExecutionError as error:
-            return _Failure(error.ename, _ANSI.sub("", error.traceback).strip())
+            return _Failure(error.ename, error.evalue, _ANSI.sub("", error.traceback).strip())
         except CellTimeoutError:
-            raise LessonError(self._place(position) + f"no end after {CELL_TIMEOUT} s; shorten what it runs") from None
+            raise LessonError(f"{where}: no end after {CELL_TIMEOUT} s; shorten what it runs") from None
         except DeadKernelError:
-            raise LessonError(self._place(position) + "the kernel died, perhaps for want of memory") from None
+            raise LessonError(f"{where}: the kernel died, perhaps for want of memory") from None
         return None
-
-    def _place(self, position: int) -> str:
-        return f"{self.lesson.where(position) if position >= 0 else f'{self.lesson.path}, in a probe'}: "
-
-    def _peak(self) -> int:
-        node = v4.new_code_cell(_PEAK)
-        failure = self._try(node)
-        if failure:
-            raise LessonError(f"{self.lesson.path}: the kernel's peak memory could not be read: {failure.text}")
-        return int(node.outputs[0].text)
 
 
 def _kernel_config() -> Config:
@@ -238,6 +180,7 @@ def _kernel_config() -> Config:
 @dataclass(frozen=True)
 class _Failure:
     name: str  # of the exception's class
+    value: str  # its message
     text: str  # the traceback
 
 
@@ -249,9 +192,15 @@ def output_problems(node: NotebookNode) -> list[str]:
             found.append(f"ends with {output.ename}: {output.evalue}")
         elif output.output_type == "stream" and output.name == "stderr":
             found.append(f"writes to stderr, which breaks nbval; find the cause of: {output.text.strip()}")
-    if "nbval-check-output" in node.metadata.get("tags", ()) and not node.outputs:
+    if VERDICT in node.metadata.get("tags", ()) and not node.outputs:
         found.append("a verdict cell without output: print what the verdict is")
     return found
+
+
+def missed_verdicts(node: NotebookNode) -> list[str]:
+    """List the verdicts that a cell's output says do not hold."""
+    lines = [line for output in node.outputs if output.output_type == "stream" for line in output.text.splitlines()]
+    return [line.removeprefix(DOES_NOT_HOLD) for line in lines if line.startswith(DOES_NOT_HOLD)]
 
 
 def _cleaned(output: NotebookNode) -> NotebookNode | None:

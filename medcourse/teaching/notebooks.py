@@ -1,4 +1,8 @@
-"""The three notebooks that a lesson source becomes: for students, with solutions, and as an nbgrader source."""
+"""The notebooks that a lesson source becomes: for students, with solutions, as an nbgrader source, and with probes.
+
+The probed notebook is the solution with a cell before each exercise that tries the stub and the wrong answers on its check,
+and a last cell that says what the lesson cost. It is what the builder and nbval execute; nobody else sees it.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +12,8 @@ from nbformat import NotebookNode, v4
 
 from medcourse.teaching import regions
 from medcourse.teaching.source import Cell, Lesson
+
+PROBE = "medcourse-probe"  # tag of a cell that is not the lesson's own
 
 
 def student_notebook(lesson: Lesson) -> NotebookNode:
@@ -23,6 +29,42 @@ def solution_notebook(lesson: Lesson) -> NotebookNode:
 def source_notebook(lesson: Lesson) -> NotebookNode:
     """Return the notebook that nbgrader takes as an assignment's source: its markers kept, wrong answers removed."""
     return _notebook(lesson, lambda cell: regions.compose(list(cell.pieces), markers=True))
+
+
+def probed_notebook(lesson: Lesson, budget_mb: int) -> NotebookNode:
+    """Return the solution notebook with its probes (``medcourse.teaching.probes``) in cells tagged `PROBE`.
+
+    A lesson above ``budget_mb`` MiB of memory fails in the last cell.
+    """
+    notebook = solution_notebook(lesson)
+    cells = []
+    for position, (cell, node) in enumerate(zip(lesson.cells, notebook.cells, strict=True)):
+        if cell.exercise:
+            cells.append(_probe(f"{node.id}-probe", f"try_answers(*{_answers(lesson, position)!r})"))
+        cells.append(node)
+    cells.append(_probe("finish", f"finish({lesson.name!r}, {budget_mb})"))
+    notebook.cells = cells
+    return notebook
+
+
+def is_probe(node: NotebookNode) -> bool:
+    """Whether a cell of a probed notebook is not the lesson's own."""
+    return PROBE in node.metadata.get("tags", ())
+
+
+def _probe(cell_id: str, call: str) -> NotebookNode:
+    # imported without a name: the lesson's own names stay as they are
+    code = f"__import__('importlib').import_module('medcourse.teaching.probes').{call}"
+    return v4.new_code_cell(code, id=cell_id, metadata={"tags": [PROBE]})
+
+
+def _answers(lesson: Lesson, position: int) -> tuple[str, list[tuple[str, str]], str]:
+    """The arguments of ``probes.try_answers`` for the exercise at a position."""
+    cell = lesson.cells[position]
+    wrong = regions.wrong_answers(list(cell.pieces))
+    answers = [("the untouched stub", student_code(cell))]
+    answers += [(f"wrong answer {n} of {len(wrong)}", code) for n, code in enumerate(wrong, 1)]
+    return lesson.where(position), answers, regions.compose(list(lesson.check_of(cell.exercise or "").pieces))
 
 
 def student_code(cell: Cell) -> str:

@@ -58,3 +58,8 @@ plt.show()
 
 # %% tags=["nbval-check-output"]
 verdict = True
+
+# %%
+import medcourse as mc
+
+mc.checks.verdicts({"two is larger than three": (2, ">", 3)})
