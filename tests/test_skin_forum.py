@@ -26,14 +26,16 @@ def small_network(name, cohort, weights=None, **more):
 
 @pytest.fixture
 def parts(monkeypatch):
-    """Small sets instead of HAM10000, a small network instead of ResNet50."""
+    """Small sets instead of HAM10000, a small network instead of ResNet18."""
     made = Splits(*(make_cohort(n, skin_forum.CLASSES, channels=3, seed=n) for n in (40, 16, 24)))
-    monkeypatch.setattr(skin_forum, "sets", lambda size, seed: made)
+    for _, part in made.items():
+        part.table["dx_type"] = np.where((part.targets == 0) & (np.arange(len(part)) % 8 < 4), "follow_up", "histo")
+    monkeypatch.setattr(skin_forum, "sets", lambda size, seed, mixture=False: made)
     monkeypatch.setattr(mc, "build_model", small_network)
     return made
 
 
-def test_reproduce_runs_five_trainings_for_eight_arms(parts, monkeypatch, tmp_path):
+def test_reproduce_runs_six_trainings_for_nine_arms(parts, monkeypatch, tmp_path):
     trained = []
 
     class Counted(mc.Trainer):
@@ -44,14 +46,22 @@ def test_reproduce_runs_five_trainings_for_eight_arms(parts, monkeypatch, tmp_pa
     monkeypatch.setattr(mc, "Trainer", Counted)
     first = CliRunner().invoke(cli.app, [*COMMAND, str(tmp_path)], catch_exceptions=False)
     once = [2, 10, 10]  # the head, then two epochs of everything (weights and biases)
-    assert trained == [*once, 10, 10, *once, *once, *once]
+    assert trained == [*once, 10, 10, *once, *once, *once, *once]
     told = [line.split(", seed 0:")[0] for line in first.stdout.splitlines() if ", seed 0:" in line]
     assert told == list(skin_forum.ARMS)
-    assert "UNLIKE FOR LIKE: 8 of 8 runs" in first.stdout
+    assert "UNLIKE FOR LIKE: 9 of 9 runs" in first.stdout
     assert (tmp_path / "skin-forum-16px-2epochs-cpu.png").stat().st_size > 5000
     values = Results(tmp_path, "skin-forum").alike({"size": 16}).values().droplevel("seed")
     assert values["auroc"]["as asked"] == values["auroc"]["threshold by cost"] == values["auroc"]["threshold by Youden"]
     assert set(values["epoch"].drop("F1 chooses the epoch")) == {2}
+    mixture = Results(tmp_path, "skin-forum").alike({"size": 16}).values().loc[skin_forum.MIXTURE]
+    n = {
+        road: ((parts.test.table["dx_type"] == road) & (parts.test.targets == 0)).sum()
+        for road in ("follow_up", "histo")
+    }
+    of_roads = n["follow_up"] * mixture["auroc, followed-up nevi"] + n["histo"] * mixture["auroc, excised nevi"]
+    assert (of_roads / sum(n.values())).tolist() == pytest.approx(mixture["auroc"].tolist())
+    assert "against nevi that were only followed up" in first.stdout
     again = CliRunner().invoke(cli.app, [*COMMAND, str(tmp_path)], catch_exceptions=False)
     assert ", seed 0:" not in again.stdout
     assert "threshold by cost" in again.stdout
@@ -131,11 +141,13 @@ def test_differences_are_paired_by_seed_and_by_lesion(parts, tmp_path):
             run = {"arm": arm, "seed": seed, "size": 16, "epochs": 2, "device": "cpu"}
             results.add(run, skin_forum._judged(skin_forum.Pass(2, scores, scores), threshold, imagenet=True), 1.0)
     runs = results.alike({"size": 16})
+    spent = runs.values()["cost"]
+    saved = spent["threshold by cost"] - spent["as asked"]
+    assert skin_forum.summary(runs).loc["threshold by cost", "cost - as asked"] == (
+        f"{saved.mean():+.2f} ({saved.min():+.2f} to {saved.max():+.2f})"
+    )
     values = runs.values()["sensitivity"]
     gains = values["threshold by cost"] - values["as asked"]
-    assert (
-        skin_forum.summary(runs).loc["threshold by cost", "sensitivity - as asked"].startswith(f"{gains.mean():+.2f} [")
-    )
     table = skin_forum.by_seed(runs)
     assert list(table.index) == ["threshold by cost"]
     assert [cell.split()[0] for cell in table.loc["threshold by cost"]] == [f"{gain:+.2f}" for gain in gains]
@@ -143,6 +155,13 @@ def test_differences_are_paired_by_seed_and_by_lesion(parts, tmp_path):
     alone = results.alike({"arm": "threshold by cost"})
     assert skin_forum.by_seed(alone).empty
     assert "seed(s)" in skin_forum.report(alone)
+
+
+def test_the_cost_per_image_is_that_of_the_two_mistakes(parts):
+    test, ill = parts.test, parts.test.targets == 1
+    assert skin_forum.cost(predicted(test, np.where(ill, 0.9, 0.1)), 0.5) == 0
+    assert skin_forum.cost(predicted(test, np.full(len(test), 0.9)), 0.5) == pytest.approx((~ill).mean())
+    assert skin_forum.cost(predicted(test, np.full(len(test), 0.1)), 0.5) == pytest.approx(10 * ill.mean())
 
 
 @pytest.mark.realdata
@@ -155,3 +174,5 @@ def test_the_sets_are_those_of_lesson_02():
     assert table["prevalence"].to_numpy() == pytest.approx([0.1] * 3, abs=0.005)
     assert table.loc["test", "melanoma"] == pytest.approx(58, abs=2)
     assert not mc.find_leaks(splits)
+    assert set(splits.train.table["dx_type"]) == {"histo"}
+    assert {"histo", "follow_up"} < set(skin_forum.sets(16, 0, mixture=True).train.table["dx_type"])

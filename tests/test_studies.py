@@ -171,7 +171,7 @@ def test_summary_pairs_by_seed():
     told = one_class_collapse.summary(runs_of(values))
     assert told.loc["baseline", "one class"] == "3 of 3"
     assert told.loc["weights", "one class"] == "0 of 3"
-    assert told.loc["weights", "balanced accuracy - baseline"] == "+0.10 [+0.08, +0.12]"
+    assert told.loc["weights", "balanced accuracy - baseline"] == "+0.10 (+0.09 to +0.11)"
     assert "3 seed(s) of each arm" in one_class_collapse.report(runs_of(values))
 
 

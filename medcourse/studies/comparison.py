@@ -51,6 +51,15 @@ def still_apart(differences: Mapping[str, Callable[..., tuple[float, float, floa
     )
 
 
+def with_range(values: ArrayLike) -> str:
+    """The mean of signed values, one per seed, with the lowest and the highest: five bounded values suit no t interval."""
+    known = pd.Series(np.asarray(values, dtype=np.float64)).dropna()
+    if known.empty:
+        return "-"
+    spread = f" ({known.min():+.2f} to {known.max():+.2f})" if len(known) > 1 else ""
+    return f"{known.mean():+.2f}{spread}"
+
+
 def told(mean: float, low: float, high: float) -> str:
     """A signed difference with its interval, or alone where there is none."""
     return f"{mean:+.2f}" if np.isnan(low) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
