@@ -28,19 +28,19 @@ def with_imagenet_weights(build: Callable[..., nn.Module]) -> nn.Module:
         network = build(weights=None)
         load_all_but(network, weights_file(_SQUEEZENET, progress=False), {"classifier.1.weight", "classifier.1.bias"})
         return network
-    weights = f"the ImageNet weights of {build.__name__}"
-    with stored(weights, Path(torch.hub.get_dir()), "TORCH_HOME"):
+    name = build.__name__
+    with stored(f"the ImageNet weights of {name}", Path(torch.hub.get_dir()), "TORCH_HOME"):
         try:
             return build(weights="DEFAULT", progress=False)  # its bar would go to stderr and break a notebook's test
         except OSError as error:
             if not is_of_network(error):
                 raise
             raise SourceError(
-                f"{weights} cannot be fetched ({error}). Use weights=None, or put the file into "
+                f"the ImageNet weights of {name} cannot be fetched ({error}). Use weights=None, or put the file into "
                 f"{torch.hub.get_dir()}/checkpoints by hand; squeezenet1_1's come from the mirror ({MIRROR})."
             ) from error
         except RuntimeError as error:  # torch.hub found another hash
-            raise IntegrityError(f"{weights} were refused: {error}. Try again.") from error
+            raise IntegrityError(f"the ImageNet weights of {name} were refused: {error}. Try again.") from error
 
 
 def load_all_but(network: nn.Module, path: Path, left_out: set[str]) -> None:
