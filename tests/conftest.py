@@ -1,6 +1,7 @@
 """Shared fixtures: a private cache for the phantom, the mirror for tests marked `realdata`, tiny cohorts."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from medcourse.data.cohort import Cohort
 from medcourse.data.fetch import MIRROR, make_mirror_absolute
 
 make_mirror_absolute()
+HANGS = 1800  # seconds after which a process counts as hanging; a slow or busy machine may take many minutes
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -49,6 +51,17 @@ def make_multilabel(n: int = 400, size: int = 8, seed: int = 0, **more) -> Cohor
     ).assign(group=[f"g{row // 2:03d}" for row in range(n)])
     table.loc[table.index[::10], "y_mass"] = np.nan
     return Cohort(rng.integers(0, 255, (n, 1, size, size), dtype=np.uint8), table, list(shares), **more)
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """torch on one thread, whatever the environment says: sums in one order, and tiny networks are faster."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture

@@ -18,15 +18,7 @@ from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort, make_multilabel
 
-pytestmark = pytest.mark.slow  # every test trains
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("one_thread")]  # every test trains
 
 
 class Small(nn.Module):

@@ -14,7 +14,7 @@ from medcourse.imbalance.samplers import BalancedSampler
 from medcourse.imbalance.weights import class_weights, pos_neg_weights
 from medcourse.training.models import build_model
 from medcourse.training.trainer import Trainer
-from tests.conftest import make_cohort, make_multilabel
+from tests.conftest import HANGS, make_cohort, make_multilabel
 
 
 def test_balanced_weights_are_scikit_learns():
@@ -166,7 +166,7 @@ def test_two_real_processes_share_each_epoch(tmp_path: Path):
         str(tmp_path),
     ]
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(run, capture_output=True, text=True, timeout=180, check=False, env=environment)
+    done = subprocess.run(run, capture_output=True, text=True, timeout=HANGS, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     weights = [(tmp_path / f"{rank}.txt").read_text() for rank in range(2)]
     assert weights[0] == weights[1]

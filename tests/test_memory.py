@@ -1,11 +1,8 @@
 """A model that runs out of memory above a number of images, on the CPU."""
 
 import gc
-import os
-import platform
-import subprocess
-import sys
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,9 +10,11 @@ import torch
 from torch import Tensor, nn
 
 from medcourse.errors import TrainingError
+from medcourse.training import device
 from medcourse.training.trainer import Run, Trainer
 from tests.conftest import make_cohort
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 TRAIN, VAL = make_cohort(50, seed=1), make_cohort(20, seed=2)
 
 
@@ -43,11 +42,9 @@ def squared(logits: Tensor, targets: Tensor) -> Tensor:
     return nn.functional.cross_entropy(logits, targets) ** 2
 
 
-def fit(model: nn.Module, loss=None, batch_size: int = 16, epochs: int = 2) -> Run:
-    trainer = Trainer(
-        model, loss, epochs=epochs, batch_size=batch_size, lr=0.01, augment="skin", device="cpu", progress=False
-    )
-    return trainer.fit(TRAIN, VAL)
+def fit(model: nn.Module, loss=None, **more) -> Run:
+    arguments = {"epochs": 2, "batch_size": 16, "lr": 0.01, "augment": "skin", "device": "cpu", "progress": False}
+    return Trainer(model, loss, **(arguments | more)).fit(TRAIN, VAL)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +59,7 @@ def fit(model: nn.Module, loss=None, batch_size: int = 16, epochs: int = 2) -> R
 @pytest.mark.parametrize(("batch_size", "room", "most", "sizes"), [(16, 9, 8, {8, 2}), (11, 4, 5, {4, 3})])
 def test_fewer_images_at_once_make_the_same_steps(loss, batch_size: int, room: int, most: int, sizes: set[int], capsys):
     whole, narrow = Narrow(1000), Narrow(room)
-    a, b = fit(whole, loss, batch_size), fit(narrow, loss, batch_size)
+    a, b = (fit(model, loss, batch_size=batch_size, precision="fp32") for model in (whole, narrow))
     assert set(narrow.seen) == sizes
     for one, other in zip(whole.parameters(), narrow.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-5)
@@ -84,8 +81,8 @@ def test_a_try_that_failed_half_way_leaves_nothing_behind():
             return super().forward(images)
 
     whole, shrinking = Narrow(1000), Shrinks(8)
-    fit(whole, epochs=1)
-    fit(shrinking, epochs=1)
+    fit(whole, epochs=1, precision="fp32")
+    fit(shrinking, epochs=1, precision="fp32")
     assert shrinking.seen[:5] == [8, 8, 8, 4, 4]
     for one, other in zip(whole.parameters(), shrinking.parameters(), strict=True):
         assert torch.allclose(one, other, atol=1e-5)
@@ -127,7 +124,7 @@ def test_batch_statistics_count_every_image_once():
 
 def test_evaluation_too(capsys):
     model = Narrow(1000, eval_room=6)
-    whole, run = fit(Narrow(1000)), fit(model)
+    whole, run = fit(Narrow(1000), precision="fp32"), fit(model, precision="fp32")
     assert np.allclose(whole.history["val_loss"], run.history["val_loss"], rtol=1e-5)
     assert "out of memory while predicting with 20 images at once: from now on 5 at most" in capsys.readouterr().out
 
@@ -139,41 +136,18 @@ def test_one_image_is_too_many():
         fit(Narrow(8, eval_room=0))
 
 
-FAULTS = """
-import resource, sys
-import numpy as np
-from medcourse.training.device import give_memory_back, keep_freed_memory
-if sys.argv[1] != "leave":
-    keep_freed_memory()
-def step():
-    arrays = [np.ones(2**20) for _ in range(20)]  # 8 MB each
-def faults():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-step(); step(); step()
-before = faults()
-step()
-print(faults() - before)
-if sys.argv[1] == "give back":
-    give_memory_back()
-    before = faults()
-    step()
-    print(faults() - before)
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="glibc's malloc is meant")
-def test_freed_memory_stays_for_the_next_step():
-    def new_pages(word: str, **more: str) -> list[int]:
-        plain = {k: v for k, v in os.environ.items() if not k.startswith("MALLOC_")}
-        command = [sys.executable, "-c", FAULTS, word]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, env=plain | more)
-        return [int(line) for line in done.stdout.split()]
-
-    kept, taken_again = new_pages("give back")
-    assert kept < 0.01 * 20 * 2**23 / 4096
-    assert taken_again > 5 * max(kept, 5)
-    assert new_pages("leave")[0] > 5 * max(kept, 5)  # huge pages make it few hundred instead of tens of thousands
-    assert new_pages("keep", MALLOC_TRIM_THRESHOLD_="1000000")[0] > 5 * max(kept, 5), "what the user has set stays"
+def test_freed_memory_stays_unless_the_user_has_set_how_much(monkeypatch: pytest.MonkeyPatch):
+    """What it saves is measured by benchmarks/small_things.py."""
+    asked = []
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(device.sys, "platform", "linux")
+    monkeypatch.setattr(device.ctypes, "CDLL", lambda _: SimpleNamespace(mallopt=lambda *given: asked.append(given)))
+    device.keep_freed_memory()
+    assert asked == [(-3, 32 * 2**20), (-1, 512 * 2**20)]  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of glibc's malloc.h
+    monkeypatch.setenv("MALLOC_TRIM_THRESHOLD_", "1000000")
+    device.keep_freed_memory()
+    assert len(asked) == 2
 
 
 def test_a_model_goes_with_its_trainer():

@@ -18,6 +18,8 @@ from medcourse.training.trainer import Trainer
 from medcourse.training.weights import load_all_but
 from tests.conftest import make_cohort
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 LAST = {
     "simple-cnn": (("features.9.",), ("fc.",)),
     "resnet18": (("layer4.",), ("fc.",)),
@@ -26,14 +28,6 @@ LAST = {
     "densenet201": (("features.denseblock4.", "features.norm5."), ("classifier.",)),
     "squeezenet1_1": (("features.12.",), ("classifier.1.",)),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.parametrize("name", MODELS)

@@ -1,6 +1,5 @@
 """Drawn cohorts: the same from the same seed, truth where it is said to be, and causes as strong as asked for."""
 
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -66,15 +65,6 @@ def test_rows_are_the_same_in_any_order_and_from_several_threads(kind: str):
 def test_a_film_is_the_same_film_at_every_size():
     large = film(("Pneumonia",), marker=True, size=128)[0].reshape(64, 2, 64, 2).mean((1, 3))
     assert np.corrcoef(large.ravel(), film(("Pneumonia",), marker=True, size=64)[0].ravel())[0, 1] > 0.98
-
-
-def test_two_thousand_films_take_less_than_ten_seconds_of_one_core():
-    seconds = []
-    for seed in range(3):  # the best of three: other programs slow the others down
-        start = time.process_time()
-        mc.phantom.chest(100, size=64, seed=seed)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 10 * 100 / 2000
 
 
 # ---------------------------------------------------------------------------------------------- chest films

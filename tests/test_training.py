@@ -13,14 +13,7 @@ from medcourse.training.models import Classifier, pixel_statistics
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Tiny models are faster on one thread, and the machine may be busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def tiny(cohort: Cohort, seed: int = 0) -> nn.Module:
