@@ -1,4 +1,4 @@
-"""Run by test_kills.py in a process of its own: fork workers that fetch and decode, and kill them.
+"""Kill a process at a line of its choice, and what test_kills.py runs in a process of its own.
 
 ``python kills.py FOLDER kills|crowd`` prints one JSON line. A fork needs a parent without threads, which pytest's is not.
 """
@@ -7,22 +7,78 @@ import hashlib
 import io
 import json
 import os
-import random
+import shutil
 import signal
 import sys
-import time
 import zipfile
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
+from medcourse.data import decode, fetch
 from medcourse.data.cohort import Cohort
 from medcourse.data.decode import read_image, stack
-from medcourse.data.fetch import check_cached, fetch
+from medcourse.data.fetch import check_cached
 from medcourse.data.manifest import Dataset
 
-IMAGES, KILLS, CROWD = 120, 20, 4
+IMAGES, CROWD = 24, 4
+Line = tuple[str, int]
+
+
+def watch(modules: list[ModuleType], tell: Callable[[Line], None]) -> None:
+    """Tell each line of these modules right before this thread executes it, from now on."""
+    names = {module.__file__: module.__name__ for module in modules}
+
+    def trace(frame: FrameType, event: str, _: Any) -> Callable | None:
+        name = names.get(frame.f_code.co_filename)
+        if event == "line" and name:
+            tell((name, frame.f_lineno))
+        return trace if name else None
+
+    sys.settrace(trace)
+
+
+def lines_of(modules: list[ModuleType], work: Callable[[], object]) -> list[Line]:
+    """The lines of these modules that some work passes, in order."""
+    passed: list[Line] = []
+    watch(modules, passed.append)
+    try:
+        work()
+    finally:
+        sys.settrace(None)
+    return passed
+
+
+def middle(passed: list[Line]) -> dict[Line, int]:
+    """For each line that was passed: at which of its visits to kill."""
+    return {line: visits // 2 + 1 for line, visits in Counter(passed).items()}
+
+
+def killed_at(line: Line, visit: int, modules: list[ModuleType], work: Callable[[], object]) -> bool:
+    """Fork a process that works and gets SIGKILL right before a line; False when it ended without coming there."""
+    if pid := os.fork():
+        status = os.waitpid(pid, 0)[1]
+        assert status in (0, signal.SIGKILL), f"the process that was to die at {line} ended with {status}"
+        return status == signal.SIGKILL
+    left = visit
+
+    def die(here: Line) -> None:
+        nonlocal left
+        left -= here == line
+        if not left:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    try:
+        watch(modules, die)
+        work()
+    except BaseException:
+        os._exit(1)
+    os._exit(0)
 
 
 def make_pack(folder: Path) -> Dataset:
@@ -47,7 +103,7 @@ def make_pack(folder: Path) -> Dataset:
 
 def work(dataset: Dataset) -> tuple[str, str]:
     """Fetch, decode as a data set and as somebody's own folder; SHA-256 of both stacks."""
-    folder = fetch(dataset, progress=False)
+    folder = fetch.fetch(dataset, progress=False)
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png"))
     known = stack(folder.name, 32, "L", files, lambda i: (read_image(folder / files[i], 32, "L"), None)).images
     own = Cohort.from_folder(folder, group=None, positive="b", size=32, progress=False).images
@@ -71,30 +127,32 @@ def main() -> None:
     place, what = Path(sys.argv[1]), sys.argv[2]
     os.environ["MEDCOURSE_MIRROR"] = str(place)
     dataset = make_pack(place)
-    os.environ["MEDCOURSE_CACHE"] = str(place / "whole")
-    began = time.perf_counter()
+    caches = iter(range(10_000))
+
+    def new_cache() -> Path:
+        cache = place / f"cache{next(caches)}"
+        os.environ["MEDCOURSE_CACHE"] = str(cache)
+        return cache
+
+    new_cache()
     right = work(dataset)
-    seconds = time.perf_counter() - began
-    rng = random.Random(0)
+    new_cache()
+    modules = [fetch, decode, shutil]
+    points = middle(lines_of(modules, lambda: work(dataset)))
     found = []
-    for number in range(KILLS if what == "kills" else 3):
-        os.environ["MEDCOURSE_CACHE"] = str(place / f"cache{number}")
-        workers = [start(dataset) for _ in range(1 if what == "kills" else CROWD)]
+    for line, visit in points.items() if what == "kills" else [((what, number), 0) for number in range(3)]:
+        cache = new_cache()
+        told: dict[str, Any] = {"line": line}
         if what == "kills":
-            time.sleep(rng.uniform(0, seconds))
-            os.kill(workers[0], signal.SIGKILL)
-        statuses = [os.waitpid(pid, 0)[1] for pid in workers]
-        cache = place / f"cache{number}"
-        found.append(
-            {
-                "statuses": statuses,
-                "finished": finished(cache),
-                "damaged": check_cached(dataset) is False,
-                "right": work(dataset) == right,
-                "finished_after": finished(cache),
-                "left_over": len(list(cache.glob("*/.unfinished-*"))),
-            }
-        )
+            told["killed"] = killed_at(line, visit, modules, lambda: work(dataset))
+        else:
+            told["statuses"] = [os.waitpid(pid, 0)[1] for pid in [start(dataset) for _ in range(CROWD)]]
+        told["finished"] = finished(cache)
+        told["left_over"] = len(list(cache.glob("*/.unfinished-*")))
+        told["damaged"] = check_cached(dataset) is False
+        told["right"] = work(dataset) == right
+        told["finished_after"] = finished(cache)
+        found.append(told)
     print(json.dumps(found))
 
 

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.conftest import HANGS
 from tests.test_checkpoint import TRAIN, VAL, make, sampler
 
 SCRIPT = """
@@ -23,7 +24,7 @@ from tests.test_distributed import plain
 
 torch.set_num_threads(1)
 folder, epochs = Path(sys.argv[1]), int(sys.argv[2])
-trainer = make(folder / "checkpoint", plain(), epochs=epochs, augment=None, sampler=sampler())
+trainer = make(folder / "checkpoint", plain(), epochs=epochs, augment=None, sampler=sampler(), precision="fp32")
 run = trainer.fit(TRAIN, VAL)
 rank = os.environ["RANK"]
 told = {"history": run.history.reset_index().to_dict("list"), "p": trainer.predict(VAL).scores.tolist()}
@@ -46,7 +47,7 @@ def torchrun(folder: Path, epochs: int) -> str:
         [sys.executable, *command, str(script), str(folder), str(epochs)],
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=HANGS,
         check=False,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"},
     )
@@ -55,8 +56,9 @@ def torchrun(folder: Path, epochs: int) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_two_processes_do_what_one_does(tmp_path: Path):
-    one = make(None, plain(), epochs=4, augment=None, sampler=sampler())
+    one = make(None, plain(), epochs=4, augment=None, sampler=sampler(), precision="fp32")
     history = one.fit(TRAIN, VAL).history
     torchrun(tmp_path, 2)
     said = torchrun(tmp_path, 4)
