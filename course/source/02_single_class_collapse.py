@@ -18,8 +18,8 @@
 #       - tell a model with constant scores from one that ranks well but never crosses 0.5
 #       - repair both, each at its cause
 #       - answer "would another threshold do?" with an interval
-#       - say how little 58 images of 30 melanomas can tell
-#       - break a run on purpose, and find out what broke another
+#       - say how little 58 images of melanomas can tell
+#       - tell a network that ranks lesions from one that ranks cameras
 #     minutes: 45
 #     datasets: [ham10000]
 # ---
@@ -33,17 +33,18 @@
 # (moles), the rest melanomas, and trained a ResNet. The error rate was 0.09, which looked fine. Then came the confusion
 # matrix: 60 % of the melanomas were called benign. *What did I do wrong? Would another threshold do?*
 #
-# We re-run the case on images of the same data set, beside two models that fail harder: they call **every** image a nevus.
+# We re-run the case on images of the same data set, beside two models that fail harder: they call (nearly) **every** image a
+# nevus.
 #
 # **After this lesson you can**
 #
 # - tell a model with constant scores from one that ranks well but never crosses 0.5,
 # - repair both, each at its cause,
 # - answer "would another threshold do?" with an interval,
-# - say how little 58 images of 30 melanomas can tell,
-# - break a run on purpose, and find out what broke another.
+# - say how little 58 images of melanomas can tell,
+# - tell a network that ranks lesions from one that ranks cameras.
 #
-# You need: what sensitivity and specificity are. On two CPU cores it runs for about three minutes in all.
+# You need: lesson 01, and what sensitivity and specificity are.
 
 # %% [markdown]
 # ## 1 The images
@@ -51,12 +52,17 @@
 # HAM10000 holds seven diagnoses (Tschandl et al. 2018). We keep nevi and melanomas and say which one is the positive
 # class, the disease. The group is the *lesion*: many lesions were photographed several times, and HAM10000 publishes no
 # patient id.
+#
+# Lesson 01 found that many nevi were only monitored, with a camera of another colour, while every melanoma was cut out. So we
+# keep the lesions that were cut out (histology), in both classes. Section 4 shows what happens without this step.
 
 # %%
 import medcourse as mc
 
 skin = mc.load("ham10000", size=64)
-pair = skin.relabel({"nv": "nevus", "mel": "melanoma"}, positive="melanoma")
+names = {"nv": "nevus", "mel": "melanoma"}
+excised = skin.subset(skin.table["dx_type"] == "histo")
+pair = excised.relabel(names, positive="melanoma")
 pair
 
 # %% [markdown]
@@ -65,8 +71,13 @@ pair
 # and test set.
 
 # %%
-forum = mc.split(pair, test=2300 / len(pair), val=0, prevalence=0.10, seed=0).test
-splits = mc.split(forum, test=0.25, val=0.15, by="group", seed=0)
+def forum_sets(cohort):
+    """About 2,300 images with 10 % melanoma, split by lesion."""
+    forum = mc.split(cohort, test=2300 / len(cohort), val=0, prevalence=0.10, seed=0).test
+    return mc.split(forum, test=0.25, val=0.15, by="group", seed=0)
+
+
+splits = forum_sets(pair)
 splits.table()
 
 # %% [markdown]
@@ -116,7 +127,7 @@ mc.checks.number(
 )
 
 # %% [markdown]
-# So an accuracy of 0.90 is what you get here *without any model*. Keep that number: every accuracy below stands beside it.
+# So this accuracy is what you get here *without any model*. Keep that number: every accuracy below stands beside it.
 #
 # **Now write down a guess:** of the melanomas in the test set, how many will a ResNet find, with everything left at its
 # default?
@@ -127,15 +138,19 @@ my_guess = 30  # change me, then run on
 # %% [markdown]
 # ## 3 The forum's case
 #
-# The thread's was a pretrained ResNet50; ours is smaller and starts from random weights: a ResNet18 (He et al. 2016),
-# cross-entropy, Adam, 4 epochs, flips and turns as augmentation (a mole has no up or down). The trainer keeps the epoch
-# with the best validation AUROC and reports whenever an epoch calls all validation images one class.
+# The thread's was a pretrained ResNet50 on all nevi. Ours is smaller, starts from random weights, and sees excised lesions only:
+# a ResNet18 (He et al. 2016), cross-entropy, Adam, 4 epochs, flips and turns as augmentation (a mole has no up or down). The
+# trainer keeps the epoch with the best validation AUROC and reports whenever an epoch calls all validation images one class.
 
 # %%
-resnet = mc.Trainer(mc.build_model("resnet18", train), epochs=4, lr=1e-3, augment="skin", seed=0)
-resnet_run = resnet.fit(train, splits.val)
-resnet_val, resnet_test = resnet.predict(splits.val), resnet.predict(splits.test)
-del resnet  # its memory is needed below; its answers are kept
+def resnet_on(sets):
+    """Train a ResNet18; its predictions for the validation and the test set."""
+    trainer = mc.Trainer(mc.build_model("resnet18", sets.train), epochs=4, lr=1e-3, augment="skin", seed=0)
+    trainer.fit(sets.train, sets.val)
+    return trainer.predict(sets.val), trainer.predict(sets.test)
+
+
+resnet_val, resnet_test = resnet_on(splits)
 
 # %%
 mc.confusion(resnet_test, threshold=0.5)
@@ -148,8 +163,29 @@ mc.evaluate(resnet_test, threshold=0.5, seed=0).round(3)
 # %% [markdown]
 # The intervals are bootstraps by lesion (Field and Welsh 2007), exact where a share is 0 or 1 (Clopper and Pearson 1934).
 #
-# Compare three lines. *accuracy* is near what you get without any model. *auroc* says that a melanoma scores higher than a nevus
-# most of the time: the model has learned something. *sensitivity* at 0.5 hides it.
+# Compare three lines. *accuracy* is near what you get without any model. *sensitivity* at 0.5 says how many of the images of
+# melanoma were found. *auroc* is the share of pairs, one melanoma and one nevus, in which the melanoma has the higher score.
+# It says whether the model has learned something, and it does not depend on the threshold.
+#
+# How much of that AUROC needs a look at the lesion's shape? The simple baseline of lesson 01 sees colour, brightness and border
+# only. It stands beside every network in this course:
+
+# %%
+import numpy as np
+import pandas as pd
+
+
+def auroc_of(pred):
+    """The AUROC with its 95 % interval by lesion."""
+    return mc.evaluate(pred, seed=0).loc["auroc", ["value", "low", "high"]].astype(float).round(2)
+
+
+simple_test = mc.simple_baseline(train, splits.test)
+pd.DataFrame({"ResNet18": auroc_of(resnet_test), "simple baseline": auroc_of(simple_test)}).T
+
+# %% [markdown]
+# If the network's AUROC is not clearly higher than that of the baseline, the network has not shown that it sees more than
+# colour and border. Nine hundred lesions, a small network without pretraining and images of 64 pixels are not much.
 #
 # ### What the thread really measured
 #
@@ -193,7 +229,33 @@ mc.checks.number(
 # Sensitivity 0.40 at a specificity of about 0.97: that is **no collapse**. It is an operating point, far from where the cost
 # of a missed melanoma would put it.
 #
-# ## 4 How much can 58 images of 30 melanomas tell?
+# ## 4 What a mixture of cameras measures
+#
+# The thread used all nevi. We train the same ResNet18 on such a mixture, with as many images and the same share of melanoma.
+# Then we ask for two AUROCs of the *same scores*: melanomas against monitored nevi, and melanomas against excised nevi.
+# **Guess first:** how far will the two lie apart?
+
+# %%
+mixture = forum_sets(skin.relabel(names, positive="melanoma"))
+mixture_test = resnet_on(mixture)[1]
+
+
+def against(road):
+    """The melanomas and the nevi of one road."""
+    rows = (mixture_test.targets == 1) | (mixture_test.table["dx_type"] == road)
+    return mc.Predictions(mixture_test.table[rows], mixture_test.classes)
+
+
+roads = {"all nevi": mixture_test, "monitored nevi": against("follow_up"), "excised nevi": against("histo")}
+pd.DataFrame({f"melanomas against {name}": auroc_of(pred) for name, pred in roads.items()}).T
+
+# %% [markdown]
+# Against monitored nevi the network looks excellent. Against excised nevi, which came by the same road as the melanomas, it does
+# not. The AUROC against all nevi lies between the two, and where it lies depends on how many monitored nevi are in the test
+# set. Much of this ranking is a ranking of cameras. MIXTURE_QUOTE
+# From here on all lesions are excised again.
+#
+# ## 5 How much can so few melanomas tell?
 #
 # The sensitivity is measured on the melanomas only, and a lesion that was photographed twice tells little more than once.
 
@@ -235,11 +297,10 @@ mc.checks.number(
 )
 
 # %% [markdown]
-# ## 5 Two models that call everything a nevus
+# ## 6 Two models that call everything a nevus
 #
 # The simplest convolutional network of the tutorials (four convolutions, no batch normalisation), trained twice on the same
-# images at learning rates of 0.03 and 0.001. (The second run also goes on for longer; it ranks well after two epochs, too.)
-# Read the reports while they come.
+# images at learning rates of 0.03 and 0.001. (The second run also goes on for longer.) Read the reports while they come.
 
 # %%
 def small_network(lr, epochs):
@@ -254,8 +315,6 @@ fast, fast_run = small_network(lr=0.03, epochs=2)
 slow, slow_run = small_network(lr=0.001, epochs=6)
 
 # %%
-import pandas as pd
-
 fast_val, slow_val = fast.predict(splits.val), slow.predict(splits.val)
 small = {"lr 0.03": fast_val, "lr 0.001": slow_val}
 table = pd.DataFrame({name: mc.evaluate(pred)["value"] for name, pred in small.items()}).T
@@ -264,7 +323,7 @@ table["highest score"] = [pred.scores.max() for pred in small.values()]
 table[["accuracy", "sensitivity", "auroc", "lowest score", "highest score"]].round(4)
 
 # %% [markdown]
-# Same accuracy, same sensitivity, same confusion matrix or nearly so. Only the scores tell them apart.
+# Look at accuracy and sensitivity first: do they tell the two apart? Now look at the lowest and the highest score.
 
 # %%
 import matplotlib.pyplot as plt
@@ -272,11 +331,11 @@ import matplotlib.pyplot as plt
 figure, axes = plt.subplots(1, 2, figsize=(10, 2.6), layout="constrained")
 for axis, (name, pred) in zip(axes, small.items()):
     mc.plot.scores(pred, threshold=0.5, ax=axis)
-    axis.set_title(name)
+    axis.set_title({"lr 0.03": "lr 0.03: broken", "lr 0.001": "lr 0.001: it ranks"}[name])
 
 # %% [markdown]
-# **Figure 2.** Scores of the validation images, by true class. Left: one constant for everybody, so no threshold can part the
-# classes. Right: melanomas score higher than nevi, but nearly all scores lie below 0.5.
+# **Figure 2.** Scores of the validation images, by true class. Left (broken): one score for every image, so no threshold can
+# part the classes. Right (it ranks): the scores differ, melanomas score higher on average, but they lie below 0.5.
 #
 # **Exercise 4.** Write `kind(pred)`: it returns `"constant"` when all images get (nearly) the same score, `"unreachable"` when
 # the scores differ but (nearly) no image reaches 0.5, and `"neither"` otherwise. It must not look at the accuracy: that is
@@ -298,9 +357,6 @@ def kind(pred):
 ### END WRONG ANSWER
 
 # %% check="kind" points=3
-import numpy as np
-
-
 def planted(low, high, spread, n=200):
     """Predictions with a known shape: nevi around `low`, melanomas around `high`."""
     rng = np.random.default_rng(0)
@@ -320,15 +376,14 @@ for expected, pred in {
         f"scores from {pred.scores.min():.2f} to {pred.scores.max():.2f} are '{expected}', your function says {answer!r}; "
         "first ask how far the scores spread, then whether they reach 0.5",
     )
-mc.checks.that(
-    kind(fast_val) == "constant", "the run at 0.03 gives every image the same score", correct="it tells the kinds apart"
-)
+print("Correct: it tells the kinds apart.")
+print("the two networks:", {name: kind(pred) for name, pred in small.items()})
 ### BEGIN HIDDEN TESTS
 mc.checks.that(kind(planted(0.45, 0.45, 0.0)) == "constant", "a constant just below 0.5 is still a constant")
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## 6 Repair each at its cause
+# ## 7 Repair each at its cause
 #
 # **Constant scores.** If the output does not depend on the image, the image got lost on the way. Where? A ReLU passes what is
 # above zero. We look at the share of values that each of the four layers passes, in both networks, for 64 images:
@@ -357,10 +412,16 @@ passed = pd.DataFrame({"lr 0.03": share_passed(fast), "lr 0.001": share_passed(s
 passed.set_index("layer " + (passed.index + 1).astype(str)).round(2)
 
 # %% [markdown]
-# At 0.03 a layer in the middle passes nothing at all: the first steps were so large that its ReLUs *died*. What comes after
-# sees its own biases and no image, and the best constant that a bias can learn is the share of melanomas. No threshold helps,
-# and no gradient passes a dead layer, so more epochs do not help either. The repair is the learning rate, and we have already
-# run it: `slow` is the same network at 0.001. What did the repair change?
+# Find the layer that passes nothing at 0.03: the first steps were so large that its ReLUs *died*. What comes after sees its own
+# biases and no image, and the best constant that a bias can learn is the share of melanomas. No threshold helps, and no
+# gradient passes a dead layer, so more epochs do not help either. `mc.diagnose_training` measures such things on a finished
+# run, and names causes with its evidence and a remedy (how often it is wrong: `docs/BENCHMARKS_diagnosis.md`):
+
+# %%
+mc.diagnose_training(fast, train, splits.val)
+
+# %% [markdown]
+# The repair is the learning rate, and we have already run it: `slow` is the same network at 0.001. What did it change?
 
 # %%
 fast_test, slow_test = fast.predict(splits.test), slow.predict(splits.test)
@@ -368,8 +429,9 @@ print(f"the constant {fast_test.scores.mean():.3f} beside the share of melanomas
 mc.compare(fast_test, slow_test, threshold=0.5, seed=0).loc[["sensitivity", "auroc"]].round(3)
 
 # %% [markdown]
-# The ranking is repaired, the sensitivity at 0.5 is not. **Scores that never reach 0.5** need not be a fault of the training:
-# with 10 % melanoma, a model that is not sure says 0.2 or 0.3, and may be right to. What is wrong is 0.5.
+# The AUROC moves away from 0.5: the scores rank again. How well they rank is another question, and the simple baseline above
+# says what is easy here. **Scores that never reach 0.5** need not be a fault of the training: with 10 % melanoma, a model that
+# is not sure says 0.2 or 0.3, and may be right to. What is wrong is to ask for 0.5.
 #
 # **Exercise 5.** Choose a threshold for `slow` with the rule `"youden"` (the largest sensitivity + specificity; Youden 1950).
 # You have its predictions for the validation set, `slow_val`, and for the test set, `slow_test`. Use the right one.
@@ -398,12 +460,14 @@ mc.compare(slow_test, slow_test, threshold=(0.5, slow_threshold), seed=0).loc[["
 mc.plot.thresholds(slow_val, {"default": 0.5, "chosen on validation": slow_threshold});
 
 # %% [markdown]
-# **Figure 3.** Sensitivity and specificity of the small network at every threshold, on the validation set: at 0.5 nearly every
-# melanoma is missed; the chosen threshold sits where the two curves are best together. On the test set, in the table above the
-# figure, it finds fewer: a threshold chosen on 34 images of 20 melanomas looks best where it was chosen.
+# **Figure 3.** Sensitivity and specificity of the small network at every threshold, on the validation set; the chosen threshold
+# is where their sum is largest, and the sensitivity falls in large steps, because few melanomas stand behind it.
+#
+# The table above the figure says what this threshold does on the test set. It was chosen on few validation images of melanoma;
+# other images would have chosen another one. The intervals of the table do not contain this uncertainty.
 
 # %% [markdown]
-# ## 7 "Would another threshold do?"
+# ## 8 "Would another threshold do?"
 #
 # Now for the forum's ResNet, and with a cost: we say that a missed melanoma costs as much as 10 needless excisions. The rule
 # and the costs are stated first, and the threshold is chosen on the validation set: the test set has no say in it.
@@ -430,15 +494,32 @@ for metric in ["sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced
     columns = told(b["value"], b), told(a["value"], a), told(c["difference"], c, "+")
     print(f"{metric:17s} {columns[0]:>18s} {columns[1]:>18s} {columns[2]:>21s}")
 
+# %% [markdown]
+# (*ppv* and *npv* hold for a set with 10 % melanoma among excised lesions; with another share they are others. Where nothing is
+# called a melanoma, the PPV is not defined.)
+#
+# Does it pay, at the costs that we stated? The fair comparison is with the two rules that need no model: excise nothing, and
+# excise everything.
+
 # %%
+group = np.unique(resnet_test.table["group"], return_inverse=True)[1]
+draws = np.random.default_rng(0).multinomial(group.max() + 1, np.full(group.max() + 1, 1 / (group.max() + 1)), size=2000)
+weight = draws[:, group]  # how often each image is drawn, whole lesions at a time
+
+
 def cost(threshold):
-    """Of the calls on the test set: ten for each image of a melanoma that is missed, one for each needless excision."""
-    calls = mc.confusion(resnet_test, threshold=threshold)
-    return int(10 * calls.loc["melanoma", "nevus"] + calls.loc["nevus", "melanoma"])
+    """Cost of each test image: ten for a melanoma that is missed, one for a needless excision."""
+    called = resnet_test.scores >= threshold
+    return np.where(resnet_test.targets == 1, 10.0 * ~called, 1.0 * called)
 
 
-costs = {"excise nothing": cost(1.1), "excise everything": cost(0.0), "at 0.5": cost(0.5), "chosen": cost(cost_threshold)}
-pd.Series(costs, name="cost on the test set").to_frame()
+rules = {"excise nothing": 1.1, "excise everything": 0.0, "at 0.5": 0.5, "at the chosen threshold": cost_threshold}
+costs = {}
+for name, threshold in rules.items():
+    extra = cost(threshold) - cost(0.0)
+    low, high = np.quantile((weight @ extra) / weight.sum(1), [0.025, 0.975])
+    costs[name] = {"cost per image": cost(threshold).mean(), "minus excise everything": extra.mean(), "low": low, "high": high}
+pd.DataFrame(costs).T.round(2)
 
 # %%
 mc.plot.intervals(
@@ -447,133 +528,41 @@ mc.plot.intervals(
 );
 
 # %% [markdown]
-# **Figure 4.** The same ResNet on the same test images at two thresholds: sensitivity rises far beyond its interval, specificity
-# and accuracy fall, and the AUROC does not move.
+# **Figure 4.** The same ResNet on the same test images at two thresholds: sensitivity rises, specificity and accuracy fall, the
+# AUROC does not move; the paired changes stand in the table above.
 #
-# **The answer to the thread:** yes. That a lower threshold finds more, and raises more false alarms, is sure beforehand; how
-# much more is what the interval tells: far more. It is not free: the accuracy *falls*, because most new alarms are nevi. By the
-# costs that we stated it pays: 0.5 costs five sixths of excising everything, the chosen threshold not quite half.
+# **The answer to the thread:** yes, another threshold finds more melanomas. We knew the direction beforehand; the interval gives
+# the size. It is not free: the accuracy falls, because most new alarms are nevi. Whether it pays is in the cost table: only a
+# cost clearly below that of *excise everything* shows that the network is worth asking.
 #
-# And it cannot do everything. The AUROC stays what it was; a threshold moves along the curve, it does not lift it. For a better
-# curve one needs better training (lesson 10), more lesions or better images; lessons 03 and 04 try two popular remedies.
+# A threshold cannot do more. It moves along the curve, and the AUROC stays. For a better curve one needs better training (lesson
+# 10), more lesions or better images; lessons 03 and 04 try two popular remedies.
 #
-# The intervals say what other lesions would have changed. They do not say what another random seed would have: this is one
-# training run of each network. To know, give `mc.build_model` and `mc.Trainer` another `seed`, and leave those of the splits.
+# The intervals show uncertainty from lesions. They do not show uncertainty from training again: this is one run of each network.
+# SEED_QUOTE
 #
-# ## 8 Ask what broke it
-#
-# A learning rate that was too high is one way to lose the image. There are more. Some end in one class, some only in a poor
-# confusion matrix, and the matrix does not say which mistake it was. `mc.diagnose_training` takes a finished run, measures
-# (what the loss sees, how far the weights moved, what other learning rates do to one batch, what passes each layer ...),
-# and names causes with evidence and a remedy. It can be wrong: how often it is, is measured in
-# `docs/BENCHMARKS_diagnosis.md`.
-#
-# Break a run yourself. So that the rarity of melanoma is not to blame, these images are half nevi and half melanomas.
-
-# %%
-half = mc.split(pair, test=300 / len(pair), val=0, prevalence=0.5, seed=1).test
-even = mc.split(half, test=0, val=0.3, by="group", seed=1)
-faults = [
-    "learning-rate-too-low",
-    "learning-rate-too-high",
-    "unshuffled-batches",
-    "frozen-weights",
-    "softmax-before-cross-entropy",
-]
-
-
-def broken_run(fault):
-    """A small network, trained with one mistake."""
-    model = mc.build_model("simple-cnn", even.train)
-    if fault == "frozen-weights":
-        for weights in list(model.parameters())[:-2]:
-            weights.requires_grad_(False)  # only the last layer learns, on what random filters give it
-    if fault == "softmax-before-cross-entropy":
-        model = torch.nn.Sequential(model, torch.nn.Softmax(dim=1))  # the loss takes the softmax once more
-    trainer = mc.Trainer(
-        model,
-        lr={"learning-rate-too-low": 1e-7, "learning-rate-too-high": 0.5}.get(fault, 1e-3),
-        sampler=np.argsort(even.train.targets).tolist() if fault == "unshuffled-batches" else None,  # all nevi first
-        epochs=3,
-        seed=0,
-        progress=False,
-    )
-    trainer.fit(even.train, even.val)
-    return trainer
-
-
-even.table()
-
-# %% [markdown]
-# Choose a mistake, and guess before you run: will it call one class only? Will its scores rank?
-
-# %%
-my_fault = "softmax-before-cross-entropy"  # change me: one of `faults`
-mine = broken_run(my_fault)
-mc.diagnose_training(mine, even.train, even.val)
-
-# %% [markdown]
-# **Exercise 6.** Here are three runs, each with another of the five mistakes; the machine drew them. Look at their records,
-# guess, then ask the tool, and read its evidence before you believe it. Put the three names into the list `named`.
-
-# %%
-drawn = np.random.default_rng(0).permutation(faults)[:3]
-mystery = [broken_run(fault) for fault in drawn]
-records = [trainer.run.history.iloc[-1] for trainer in mystery]
-columns = ["train_loss", "val_loss", "val_auroc", "val_accuracy", "val_classes_called"]
-pd.DataFrame(records, index=["run 1", "run 2", "run 3"])[columns].round(3)
-
-# %% exercise="mystery"
-### BEGIN SOLUTION
-named = [mc.diagnose_training(trainer, even.train, even.val).causes[0].name for trainer in mystery]
-### END SOLUTION
-### BEGIN WRONG ANSWER
-named = ["learning-rate-too-high"] * 3  # one class called does not say which mistake was made
-### END WRONG ANSWER
-
-# %% check="mystery" points=3
-mc.checks.answered("named", named)
-mc.checks.that(len(named) == 3, "one name for each of the three runs")
-for number, (name, planted_fault) in enumerate(zip(named, drawn), start=1):
-    mc.checks.that(
-        name == planted_fault,
-        f"run {number} is not '{name}': print(mc.diagnose_training(mystery[{number - 1}], even.train, even.val)) and read "
-        "what was measured",
-    )
-
-# %% [markdown]
 # ## 9 Verdicts
 #
-# These hold on any machine, and on other images of this kind; digits differ, verdicts must not.
+# These held in every run that we recorded, on real and on drawn images, with several training seeds
+# (`benchmarks/results/verdicts.csv`). If one does not hold in your run, you see it here.
 
 # %% tags=["nbval-check-output"]
 judged = {name: mc.evaluate(p, n_boot=200)["value"] for name, p in {"fast": fast_test, "slow": slow_test}.items()}
-share_of_nevi = n_nevus / (n_nevus + n_melanoma)
-chosen_for = {  # the sensitivity at 0.5, the chosen threshold, what it changed
-    "ResNet": (before.loc["sensitivity", "value"], cost_threshold, changed),
-    "small network": (
-        judged["slow"]["sensitivity"],
-        slow_threshold,
-        mc.compare(slow_test, slow_test, threshold=(0.5, slow_threshold), seed=0),
+slow_change = mc.compare(slow_test, slow_test, threshold=(0.5, slow_threshold), seed=0)
+mixture_auroc = {name: mc.evaluate(pred, n_boot=200).loc["auroc", "value"] for name, pred in roads.items()}
+mc.checks.verdicts({
+    "at 0.03 the small network finds no melanoma, or calls everything one": (
+        abs(judged["fast"]["sensitivity"] - 0.5), ">", 0.45
     ),
-}
-poor = [change for found, threshold, change in chosen_for.values() if found <= 0.8 and threshold < 0.5]
-verdicts = {
-    "both small networks reach the accuracy that one gets without any model": all(
-        abs(j["accuracy"] - share_of_nevi) < 0.02 for j in judged.values()
+    "its constant scores do not rank": (abs(judged["fast"]["auroc"] - 0.5), "<", 0.02),
+    "at 0.001 the same network ranks": (judged["slow"]["auroc"], ">", 0.55),
+    "the chosen threshold finds more of the melanomas than 0.5 does": (slow_change.loc["sensitivity", "low"], ">", 0),
+    "at a price in specificity": (slow_change.loc["specificity", "high"], "<", 0),
+    "and leaves the AUROC alone": bool(changed.loc["auroc", "difference"] == 0),
+    "trained on the mixture, the ResNet ranks melanomas better against monitored than against excised nevi": (
+        mixture_auroc["monitored nevi"] - mixture_auroc["excised nevi"], ">", 0
     ),
-    "both find (nearly) no melanoma at 0.5": all(j["sensitivity"] <= 0.1 for j in judged.values()),
-    "constant scores do not rank": abs(judged["fast"]["auroc"] - 0.5) < 0.02,
-    "scores below 0.5 rank well": judged["slow"]["auroc"] > 0.7,
-    "where 0.5 misses a fifth of the melanomas, a chosen, lower threshold finds more, beyond doubt": len(poor) > 0
-    and all(change.loc["sensitivity", "low"] > 0 for change in poor),
-    "at a price in specificity": all(change.loc["specificity", "high"] < 0 for change in poor),
-    "and leaves the AUROC alone": changed.loc["auroc", "difference"] == 0,
-}
-for verdict, holds in verdicts.items():
-    if not holds:
-        raise RuntimeError(f"does not hold here: {verdict}")
-    print("holds:", verdict)
+})
 
 # %% [markdown]
 # ## 10 Quiz
@@ -583,7 +572,7 @@ for verdict, holds in verdicts.items():
 # **1.** A model on 95 % healthy films has an accuracy of 0.95. What do you know? (a) it is good; (b) nothing yet; (c) it is
 # broken.
 #
-# **2.** All scores lie between 0.02 and 0.31, the AUROC is 0.86. What do you do first? (a) train longer; (b) lower the learning
+# **2.** All scores lie between 0.02 and 0.31, the AUROC is 0.86, that of the simple baseline 0.65. What do you do first? (a) train longer; (b) lower the learning
 # rate; (c) choose a threshold on the validation set.
 #
 # **3.** All scores are 0.1000, the AUROC is 0.50. What do you do first? (a) look at the learning rate and the inputs; (b) choose
@@ -624,9 +613,10 @@ mc.checks.quiz("quiz_3", quiz_3, "f65668ae179c", {
 # - Put every accuracy beside that of calling everything the larger class.
 # - "It predicts one class" names two different diseases. Look at the scores, not at the confusion matrix.
 # - Constant scores: the training broke (here, the learning rate killed a layer). No threshold helps.
-# - Scores that rank but never reach 0.5: nothing broke. Choose the threshold by cost, on validation data.
-# - Many mistakes look alike in the confusion matrix. Measure which one it is before you repair: `mc.diagnose_training`.
-# - A sensitivity measured on 30 melanomas (58 images) has a very wide interval. Four times the lesions halve it.
+# - Scores that rank but never reach 0.5: choose the threshold by cost, on validation data.
+# - Compare its cost with excising everything and with excising nothing.
+# - Put the AUROC of the simple baseline beside every AUROC, and compare classes that came by the same road.
+# - A sensitivity measured on some thirty melanomas has a very wide interval. Four times the lesions halve it.
 #
 # **Next:** lesson 03 asks what weighted losses change that a threshold does not.
 #

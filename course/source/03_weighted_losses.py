@@ -39,19 +39,20 @@
 # - undo a weight before anybody reads a score as a risk,
 # - say what a weighted mean does in small batches, and what focal loss does to easy cases.
 #
-# You need: lesson 02 (thresholds, and why 0.5 is no law). On two CPU cores the trainings take about three minutes in all.
+# You need: lesson 02 (thresholds, and why 0.5 is only a habit).
 
 # %% [markdown]
 # ## 1 The images, and their weights
 #
-# The set of lesson 02: about 2,300 nevi and melanomas of HAM10000 (Tschandl et al. 2018), 10 % melanoma, split by
-# lesion.
+# The set of lesson 02: about 2,300 images of nevi and melanomas of HAM10000 (Tschandl et al. 2018), 10 % melanoma, all of them
+# excised lesions (so that no camera stands for a diagnosis, lesson 01), split by lesion.
 
 # %%
 import medcourse as mc
 
 skin = mc.load("ham10000", size=64)
-pair = skin.relabel({"nv": "nevus", "mel": "melanoma"}, positive="melanoma")
+excised = skin.subset(skin.table["dx_type"] == "histo")
+pair = excised.relabel({"nv": "nevus", "mel": "melanoma"}, positive="melanoma")
 forum = mc.split(pair, test=2300 / len(pair), val=0, prevalence=0.10, seed=0).test
 splits = mc.split(forum, test=0.25, val=0.15, by="group", seed=0)
 train = splits.train
@@ -88,7 +89,7 @@ mc.checks.number("ratio", ratio, weights[1] / weights[0], within=0.001, hint="me
 # ## 2 Predict before you run
 #
 # The small network of lesson 02 at its good learning rate, twice: once with plain cross-entropy, once with weighted.
-# Nothing else differs, not even the seed. **Write down two guesses.** Of the images of melanoma in the test set, how many
+# We change nothing else, not even the seed. (The epoch that is kept may differ.) **Write down two guesses.** Of the images of melanoma in the test set, how many
 # will the weighted network find at 0.5? And by how much will the weights raise the AUROC?
 
 # %%
@@ -121,14 +122,16 @@ gain = mc.compare(plain, weighted, threshold=0.5, seed=0)
 ill = weighted.table[weighted.targets == 1]
 print(f"you guessed {my_found} of {len(ill)} images of melanoma ({ill['group'].nunique()} lesions); at 0.5 it finds {found}")
 print(f"you guessed an AUROC higher by {my_auroc_gain:.2f}; it changes by {gain.loc['auroc', 'difference']:+.2f}")
+simple = mc.evaluate(mc.simple_baseline(train, splits.test), seed=0).loc["auroc"]
+print(f"AUROC of the simple baseline {simple['value']:.2f} [{simple['low']:.2f}, {simple['high']:.2f}]")
 gain.loc[["sensitivity", "specificity", "auroc"], ["before", "after", "difference", "low", "high"]].round(3)
 
 # %% [markdown]
-# The sensitivity at 0.5 jumps, its interval leaves no doubt, and the specificity pays. The AUROC asks how well
-# melanomas and nevi are *ranked*, whatever the threshold: look at its difference and interval before you believe that
-# the weights taught the network to see, or spoiled it. (The intervals say what other lesions would have changed, not what
-# another seed would have: this is one training run of each. Over five seeds on a similar set, weights changed the AUROC by
-# -0.01 [-0.03, +0.01]: `medcourse reproduce one-class-collapse --size 64 --epochs 8 --device cpu`.)
+# At 0.5 the sensitivity rises, and the specificity falls. The AUROC asks how well melanomas and nevi are *ranked*, whatever the
+# threshold: look at its difference and interval before you believe that the weights taught the network to see, or spoiled
+# it. Look also at the simple baseline, which sees colour, brightness and border only.
+#
+# The intervals show uncertainty from lesions, not from training again: this is one training run of each. COLLAPSE_QUOTE
 #
 # ## 4 The cause: weights move the scores
 #
@@ -197,10 +200,10 @@ for metric in ["sensitivity", "specificity", "balanced accuracy", "auroc"]:
     print(f"{metric:17s} " + " ".join(f"{told(change.loc[metric]):>21s}" for change in (gain, moved, rest)))
 
 # %% [markdown]
-# The threshold cost no training, and it does about as much as the weights. The last column is what is left: we cannot tell
-# it from nothing, and by its interval cannot exclude several points either. For a network that has learned all there is to
-# learn, nothing is left: weights that add log *w* and a threshold that takes it away call the same images. Ours has not, so
-# the two runs also differ in what they learned.
+# The threshold needs no training. The last column is the difference that is left between the two. Where its interval contains
+# 0, this run shows no clear difference; the limits say how many points are still possible, either way. In a perfectly
+# trained network nothing is left: weights and a lower threshold give the same calls. Ours is not perfect, so the two runs
+# also differ in what they learned.
 
 # %%
 mc.plot.intervals(
@@ -209,8 +212,8 @@ mc.plot.intervals(
 );
 
 # %% [markdown]
-# **Figure 2.** The network without weights at two thresholds, and the one with weights: the step from the first marker
-# to the other two is the large one. In the AUROC the difference cannot be told from none.
+# **Figure 2.** The network without weights at two thresholds, and the one with weights, with 95 % intervals by lesion: compare
+# the step from the first marker to the second with the step from the second to the third.
 
 # %% [markdown]
 # ## 5 Where they part: a score is no longer a risk
@@ -264,8 +267,9 @@ table["share of melanomas"] = plain.targets.mean()
 table[["mean score", "share of melanomas", "brier", "auroc"]].round(3)
 
 # %% [markdown]
-# The mean of the weighted scores lies far above the share of melanomas. Taking the weights out again brings it back, here
-# to somewhat less than the share, and leaves the AUROC alone. (*brier* is the mean squared error of the scores as risks;
+# The mean of the weighted scores lies far above the share of melanomas. Taking the weights out again brings it nearer to the
+# share, and leaves the AUROC alone. It does not have to meet the share: the network is not perfect, and section 6 shows that
+# the loss did not apply the whole ratio. (*brier* is the mean squared error of the scores as risks;
 # lower is better.) A *temperature*, the usual repair of scores, multiplies the logits: it keeps 0.5 at 0.5, so it cannot
 # undo a shift. What theory leaves over is best fitted on validation data: one number, added to the logits until the mean
 # score is the share.
@@ -285,7 +289,7 @@ axis.legend(fontsize=8);
 
 # %% [markdown]
 # **Figure 3.** Fifths of the test images by score: the weighted scores lie to the right of the line, they promise more
-# melanomas than there are; undone, they come back, and go past it: the highest fifth now promises too little.
+# melanomas than there are; undone, they come back towards it.
 
 # %% [markdown]
 # ## 6 Where they part: small batches
@@ -370,9 +374,8 @@ batches = pd.DataFrame({
 batches.round(1)
 
 # %% [markdown]
-# In batches of 4 you ask for one ratio and get about a third of it; even batches of 32 lose some. (That is one part of why,
-# in section 5, undoing the whole ratio takes too much away; the rest is what this network has not learned.) The threshold has
-# no batches, and knows nothing of this.
+# In batches of 4 you ask for one ratio and get about a third of it; even batches of 32 lose some. A threshold has no batches, so
+# this does not happen to it.
 #
 # The last column divides by the number of images instead: `mc.FocalLoss(gamma=0, alpha=weights)` is cross-entropy with
 # weights and a plain mean, and its ratio does not depend on the batch. And because `CrossEntropyLoss` divides by the weights,
@@ -428,8 +431,8 @@ rows = [f"p of the true class {p:.2f}" for p in given]
 pd.DataFrame({f"gamma {gamma}": each_case(gamma) for gamma in (0, 1, 2, 5)}, index=rows).round(5)
 
 # %% [markdown]
-# It was made for detectors with a thousand easy backgrounds to each object. It has no side: without `alpha` both
-# classes are treated alike, so it moves 0.5 nowhere. But its best score is not the risk: it pulls scores towards the
+# It was made for detectors with a thousand easy backgrounds to each object. Without `alpha` it treats both classes alike, so
+# the 0.5 cut-off stays. But its best score is not the risk: it pulls scores towards the
 # middle (Charoenphakdee et al. 2021; in the widget, weight 1 and gamma 2). **Guess:** what will gamma 2 do to the
 # sensitivity at 0.5, the AUROC, and the mean score?
 
@@ -450,10 +453,10 @@ for axis, (name, pred) in zip(axes, {"plain": plain, "weighted": weighted, "foca
 
 # %% [markdown]
 # **Figure 4.** Scores of the test images, by true class: weights push the scores to the right; focal loss pulls them
-# together towards the middle; how far the two classes overlap hardly changes.
+# together towards the middle; how far the two classes overlap is what the AUROC measures.
 #
-# In this run (gamma 2, no alpha) focal loss did not make 0.5 a useful threshold. Its scores need one of their own, chosen
-# on validation data, as those of the other two networks do. Here all three get one by the same rule, Youden's:
+# Is 0.5 a useful threshold for focal scores? Look at the table. Each network needs a threshold of its own, chosen on
+# validation data. Here all three get one by the same rule, Youden's:
 
 # %%
 trained = {"plain": (plain_val, plain), "weighted": (weighted_val, weighted), "focal": (focal_val, focal)}
@@ -465,41 +468,38 @@ fair = pd.DataFrame(rows).T[["threshold", "sensitivity", "specificity", "balance
 fair.round(3)
 
 # %% [markdown]
-# Each network has another threshold, and the balanced accuracies lie far closer together than at 0.5. Sensitivity and
-# specificity still differ, because the rule, on so few melanomas, lands on different points of nearly the same curve. So
-# compare losses by AUROC, or each at a threshold chosen for it, and then both numbers, not one. At 0.5 you compare where
-# three losses put their scores.
+# Each network has its own threshold. Sensitivity and specificity still differ between networks, because with so few melanomas
+# the rule lands on different points of similar curves. So compare losses by AUROC, or each at a threshold chosen for it, and
+# then by both numbers, not one. At 0.5 you only compare where three losses put their scores.
 #
 # ## 8 Verdicts
 #
-# These hold on any machine, and on the drawn images that stand in where the real ones cannot be had; digits differ,
-# verdicts must not.
+# These held in every run that we recorded, on real and on drawn images, with several training seeds
+# (`benchmarks/results/verdicts.csv`). If one does not hold in your run, you see it here.
 
 # %% tags=["nbval-check-output"]
 mean_score = {name: pred.scores.mean() for name, pred in (kinds | {"focal": focal}).items()}
 melanomas = plain.targets.mean()
-verdicts = {
-    "weights raise the sensitivity at 0.5 beyond doubt": gain.loc["sensitivity", "low"] > 0,
-    "so does the matched threshold, without training": moved.loc["sensitivity", "low"] > 0,
-    "there the plain network finds at most 15 points fewer melanomas": rest.loc["sensitivity", "difference"] < 0.15,
-    "and its balanced accuracy is within 15 points": abs(rest.loc["balanced accuracy", "difference"]) < 0.15,
+half_gain = 0.5 * gain.loc["balanced accuracy", "difference"]
+mc.checks.verdicts({
+    "weights raise the sensitivity at 0.5": (gain.loc["sensitivity", "low"], ">", 0),
+    "so does the matched threshold, without training": (moved.loc["sensitivity", "low"], ">", 0),
+    "it gives at least half of what the weights gain in balanced accuracy": (
+        moved.loc["balanced accuracy", "difference"], ">", half_gain
+    ),
     "the AUROC moves less than half as far as the sensitivity": (
-        abs(gain.loc["auroc", "difference"]) < 0.5 * gain.loc["sensitivity", "difference"]
+        abs(gain.loc["auroc", "difference"]), "<", 0.5 * gain.loc["sensitivity", "difference"]
     ),
-    "weighted scores promise far more melanomas than there are": mean_score["weighted"] > 1.5 * melanomas,
+    "weighted scores promise far more melanomas than there are": (mean_score["weighted"], ">", 1.5 * melanomas),
     "undoing the weights brings the mean score nearer to the share": (
-        abs(mean_score["weighted, undone"] - melanomas) < abs(mean_score["weighted"] - melanomas)
+        abs(mean_score["weighted, undone"] - melanomas), "<", abs(mean_score["weighted"] - melanomas)
     ),
-    "in batches of 4, weights of 9 to 1 act like about 3 to 1": (
+    "in batches of 4, weights of 9 to 1 act like about 3 to 1": bool(
         batches.loc[4, ["computed", "measured"]].between(2.5, 4).all()
     ),
-    "a plain mean keeps the ratio": batches["measured, plain mean"].between(0.8 * ratio, 1.2 * ratio).all(),
-    "focal loss, too, gives scores that are no risks": mean_score["focal"] > 1.3 * melanomas,
-}
-for verdict, holds in verdicts.items():
-    if not holds:
-        raise RuntimeError(f"does not hold here: {verdict}")
-    print("holds:", verdict)
+    "a plain mean keeps the ratio": bool(batches["measured, plain mean"].between(0.8 * ratio, 1.2 * ratio).all()),
+    "focal loss, too, gives scores that are not risks": (mean_score["focal"], ">", 1.3 * melanomas),
+})
 
 # %% [markdown]
 # ## 9 Quiz
@@ -560,10 +560,10 @@ mc.checks.quiz("quiz_4", quiz_4, "faf4007bd3d2", {
 # - In a network that has learned all there is, weights of ratio *w* add log *w* to every logit (if the loss divides by the
 #   number of images). The threshold 1 / (1 + *w*) on plain scores calls the same images, and costs no training.
 # - Compare losses by AUROC, and by sensitivity and specificity together, each at its own threshold, never all at 0.5.
-# - Weighted scores are no risks. Take log *w* away, or fit an intercept on validation data; a temperature does not do
+# - Weighted scores are not risks. Take log *w* away, or fit an intercept on validation data; a temperature does not do
 #   it.
 # - `CrossEntropyLoss(weight=w)` divides by the weights of each batch: in small batches the ratio melts away.
-# - Focal loss turns easy cases down. It moves scores towards the middle and takes no side.
+# - Focal loss turns easy cases down. It moves scores towards the middle and treats both classes alike.
 # - The choice between weights and a threshold is open when the network is far from the best one: then measure both.
 #
 # **Next:** lesson 04 changes what the network sees instead: resampling.

@@ -1,0 +1,60 @@
+"""Lesson 02's ResNet18 with other training seeds: the ranges that README shows beside the lesson's one run.
+
+    python benchmarks/lesson_02_seeds.py [--seeds 6]
+
+Same images, same split, same threshold rule as in the lesson; only the seed of weights, order and augmentation moves. Writes
+benchmarks/results/lesson-02-seeds.csv (seed, metric, at 0.5, chosen, change; the precision that "auto" took, torch).
+"""
+
+import argparse
+from pathlib import Path
+
+import pandas as pd
+import torch
+
+import medcourse as mc
+
+RESULTS = Path(__file__).parent / "results" / "lesson-02-seeds.csv"
+METRICS = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced accuracy", "auroc")
+
+
+def forum_sets() -> tuple[mc.Cohort, mc.Cohort, mc.Cohort]:
+    """Training, validation and test set of lesson 02."""
+    skin = mc.load("ham10000", size=64, phantom=False)
+    excised = skin.subset(skin.table["dx_type"] == "histo")
+    pair = excised.relabel({"nv": "nevus", "mel": "melanoma"}, positive="melanoma")
+    forum = dict(mc.split(pair, test=2300 / len(pair), val=0, prevalence=0.10, seed=0).items())["test"]
+    parts = dict(mc.split(forum, test=0.25, val=0.15, by="group", seed=0).items())
+    return parts["train"], parts["val"], parts["test"]
+
+
+def run(seed: int) -> pd.DataFrame:
+    """One training; one row per metric."""
+    train, val, test = forum_sets()
+    trainer = mc.Trainer(
+        mc.build_model("resnet18", train, seed=seed), epochs=4, lr=1e-3, augment="skin", seed=seed, progress=False
+    )
+    trainer.fit(train, val)
+    threshold = mc.choose_threshold(trainer.predict(val), rule="cost", fn=10, fp=1)
+    pred = trainer.predict(test)
+    rows = {name: mc.evaluate(pred, at, n_boot=40)["value"] for name, at in (("at 0.5", 0.5), ("chosen", threshold))}
+    table = pd.DataFrame(rows).loc[list(METRICS)].rename_axis("metric").reset_index()
+    precision = str(trainer.fabric.strategy.precision.precision)
+    return table.assign(
+        change=table["chosen"] - table["at 0.5"], seed=seed, precision=precision, torch=torch.__version__
+    )
+
+
+def main() -> None:
+    """Run all seeds and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=6)
+    parts = []
+    for seed in range(parser.parse_args().seeds):
+        parts.append(run(seed))
+        print(parts[-1].round(3).to_string(index=False), flush=True)
+    pd.concat(parts).to_csv(RESULTS, index=False, float_format="%.4g", lineterminator="\n")
+
+
+if __name__ == "__main__":
+    main()
