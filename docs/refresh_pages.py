@@ -1,6 +1,6 @@
 """Put what the executed lessons and the committed runs of the studies say into the pages that show it (`make build`).
 
-README gets lesson 02's before/after table and the table of the study chest-resampling, docs/pictures lesson 02's second
+README gets lesson 02's before/after table with its ranges over seeds, and the table of the study chest-resampling, docs/pictures lesson 02's second
 figure, course/README.md the table of all lessons, docs/STUDIES.md the report of every study.
 
     python docs/refresh_pages.py [FOLDER]    # the repository, or a copy of it
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 
 from medcourse.data.manifest import find_dataset
 from medcourse.studies import STUDIES, find_study
@@ -40,8 +41,23 @@ def put(page: Path, begin: str, end: str, text: str) -> None:
 def row(meta: nbformat.NotebookNode, name: str) -> str:
     """One line of the table of lessons."""
     data = ", ".join(f"{d} ({find_dataset(d).size_mb:.0f} MB)" for d in meta.datasets)
-    run = f"{meta.seconds:.0f} s, {meta.peak_mb / 1000:.1f} GB"
+    run = f"{meta.cpu_seconds:.0f} s, {meta.peak_mb / 1000:.1f} GB"
     return f"| {name.replace('_', ' ', 1)} | {meta.level} {LEVELS[meta.level]} | {meta.pitfall} | {meta.minutes} | {run} | {data} |"
+
+
+def ranges(path: Path) -> str:
+    """Lowest and highest value of each metric over the seeds of lesson 02's ResNet18."""
+    table = pd.read_csv(path)
+    columns = {"at 0.5": "at 0.5", "chosen": "at its own threshold", "change": "change"}
+    rows = {}
+    for metric, of_metric in table.groupby("metric", sort=False):
+        known = of_metric[list(columns)].rename(columns=columns)
+        rows[metric] = {
+            name: f"{value.min():.2f} to {value.max():.2f}" if value.notna().all() else "not defined in every run"
+            for name, value in known.items()
+        }
+    took = f"{table['seed'].nunique()} seeds, {', '.join(table['precision'].unique())}, torch {table['torch'].iloc[0]}"
+    return f"{markdown(pd.DataFrame.from_dict(rows, orient='index').rename_axis('metric'))}\n\n{took}"
 
 
 def runs_of(results: Path, study: str, size: int, epochs: int, device: str) -> Runs:
@@ -58,6 +74,8 @@ def main(root: Path) -> None:
     cells = books["02_single_class_collapse"].cells
     [table] = [cell.outputs[0].text for cell in cells if "before-after" in cell.metadata.get("tags", [])]
     put(root / "README.md", "```text", "```", table.rstrip())
+    seeds = ranges(root / "benchmarks" / "results" / "lesson-02-seeds.csv")
+    put(root / "README.md", "<!-- lesson 02, other seeds -->", "<!-- end of other seeds -->", f"\n{seeds}\n")
     pictures = [
         o.data["image/png"] for cell in cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})
     ]

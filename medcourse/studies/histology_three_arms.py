@@ -21,7 +21,7 @@ from medcourse.data.fetch import fetch
 from medcourse.data.manifest import find_dataset
 from medcourse.data.splits import Splits
 from medcourse.errors import SourceError
-from medcourse.studies.comparison import dots, markdown, over_seeds, told
+from medcourse.studies.comparison import dots, markdown, with_range
 from medcourse.studies.pretrained import told_of_starts, weights_at_hand
 from medcourse.studies.results import Outcome, Runs
 
@@ -94,8 +94,8 @@ def report(runs: Runs) -> str:
     )
     return (
         f"{runs.header()}\n{drawn}{told_of_starts(values['imagenet'])}\n{markdown(summary(runs))}\n\n"
-        "Mean over seeds on the test patches (other patients), at a threshold of 0.5; differences are paired by seed, their "
-        "95 % intervals are Student's t over the seeds. The post prints no numbers.\n"
+        "Mean over seeds on the test patches (other patients), at a threshold of 0.5; differences are paired by seed, "
+        "with the lowest and the highest of the seeds. The post prints no numbers.\n"
         f"{turned}\n"
         f"The post's oversampling, RandomOverSampler on the array of images, says: {words_of_the_snippet()}"
     )
@@ -120,7 +120,7 @@ def summary(runs: Runs) -> pd.DataFrame:
         rows[arm] = {name: f"{of_arm[name].mean():.2f}" for name in METRICS}
         if arm != "baseline" and "baseline" in arms:
             for name in ("sensitivity", "specificity", "f1"):
-                rows[arm][f"{name} - baseline"] = told(*over_seeds(of_arm[name] - values.loc["baseline"][name]))
+                rows[arm][f"{name} - baseline"] = with_range(of_arm[name] - values.loc["baseline"][name])
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("arm")
 
 
