@@ -525,18 +525,30 @@ mc.checks.verdicts({
 #
 # Set each answer to "a", "b" or "c".
 #
-# **1.** A model reads ten films, drawn at random, and all ten answers are right. What do you know? (a) its accuracy is above 0.95;
-# (b) its accuracy may well be 0.75; (c) nothing at all.
+# **1.** A model reads ten films, drawn at random, and all ten answers are right. What do you know?
 #
-# **2.** A file name holds a number that also occurs in the test folder. What do you do first? (a) delete the films; (b) publish
-# the leak; (c) find out who or what the number names, and test it on the pictures.
+# - (a) its accuracy is above 0.95, with 95 % confidence
+# - (b) its accuracy may well be 0.75
+# - (c) nothing at all about its accuracy
 #
-# **3.** Your model has an AUROC of 0.76; the border's brightness alone has 0.74. What do you say? (a) that the model may read
-# the machine, and how you will test it; (b) that the model is better; (c) that the AUROC is good.
+# **2.** A file name holds a number that also occurs in the test folder. What do you do first?
 #
-# **4.** All cancers of a set are proven by histology, most benign lesions by monitoring. A network has an AUROC of 0.90. What do
-# you do first? (a) nothing, both are proven; (b) measure the AUROC against the benign lesions that were cut out, too; (c)
-# collect more cancers.
+# - (a) delete these films from the training folder
+# - (b) report the leak to those who use the data set
+# - (c) find out who the number names, and test it
+#
+# **3.** Your model has an AUROC of 0.76; the border's brightness alone has 0.74. What do you say?
+#
+# - (a) the model may read the machine; test that
+# - (b) the model is better, since 0.76 is more than 0.74
+# - (c) an AUROC of 0.76 is good for this disease
+#
+# **4.** All cancers of a set are proven by histology, most benign lesions by monitoring. A network has an AUROC of 0.90.
+# What do you do first?
+#
+# - (a) nothing: both kinds of proof are accepted in the clinic
+# - (b) measure it against benign lesions that were cut out
+# - (c) collect more cancers, so that the interval gets narrow
 
 # %% exercise="quiz"
 ### BEGIN SOLUTION

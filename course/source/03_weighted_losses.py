@@ -277,14 +277,14 @@ table[["mean score", "share of melanomas", "brier", "auroc"]].round(3)
 # %%
 import matplotlib.pyplot as plt
 
-figure, axis = plt.subplots(figsize=(4.6, 4), layout="constrained")
-axis.plot([0, 1], [0, 1], color=mc.plot.GREY, linewidth=1, label="score = share")
+figure, axis = plt.subplots(figsize=(6, 3), layout="constrained")
+axis.axline((0, 0), slope=1, color=mc.plot.GREY, linewidth=1, label="score = share")
 for (name, pred), colour, marker in zip(kinds.items(), (mc.plot.BLUE, mc.plot.ORANGE, mc.plot.GREEN), "os^"):
     fifths = np.array_split(np.argsort(pred.scores), 5)
     points = [(pred.scores[rows].mean(), pred.targets[rows].mean()) for rows in fifths]
     axis.plot(*zip(*points), marker + "-", color=colour, label=name)
 axis.set(xlabel="mean score of a fifth of the test images", ylabel="share of melanomas among them")
-axis.set(xlim=(0, 1), ylim=(0, 1))
+axis.set(xlim=(0, 1), ylim=(0, None))
 axis.legend(fontsize=8);
 
 # %% [markdown]
@@ -480,13 +480,11 @@ fair.round(3)
 # %% tags=["nbval-check-output"]
 mean_score = {name: pred.scores.mean() for name, pred in (kinds | {"focal": focal}).items()}
 melanomas = plain.targets.mean()
-half_gain = 0.5 * gain.loc["balanced accuracy", "difference"]
+by_threshold, by_weights = moved.loc["sensitivity", "after"], gain.loc["sensitivity", "after"]
 mc.checks.verdicts({
     "weights raise the sensitivity at 0.5": (gain.loc["sensitivity", "low"], ">", 0),
     "so does the matched threshold, without training": (moved.loc["sensitivity", "low"], ">", 0),
-    "it gives at least half of what the weights gain in balanced accuracy": (
-        moved.loc["balanced accuracy", "difference"], ">", half_gain
-    ),
+    "it finds at least half as many of the melanomas as the weights do": (by_threshold, ">", 0.5 * by_weights),
     "the AUROC moves less than half as far as the sensitivity": (
         abs(gain.loc["auroc", "difference"]), "<", 0.5 * gain.loc["sensitivity", "difference"]
     ),
@@ -507,16 +505,28 @@ mc.checks.verdicts({
 # Set each answer to "a", "b" or "c".
 #
 # **1.** With class weights the sensitivity at 0.5 rose from 0.40 to 0.80, the AUROC stayed. What did the weights do?
-# (a) what a lower threshold does; (b) they taught the network to see melanomas better; (c) they repaired the scores.
 #
-# **2.** A weighted model says 0.5 for a lesion; the weights were 19 to 1. What is the risk, if the model is good? (a)
-# 0.50; (b) 0.19; (c) 0.05.
+# - (a) what a lower threshold does
+# - (b) they taught the network to see melanomas better
+# - (c) they repaired the scores, which are now risks
+#
+# **2.** A weighted model says 0.5 for a lesion; the weights were 19 to 1. What is the risk, if the model is good?
+#
+# - (a) 0.50
+# - (b) 0.19
+# - (c) 0.05
 #
 # **3.** You train with `CrossEntropyLoss(weight=[1, 9])` in batches of 2 because memory is short. What do you expect?
-# (a) 9 to 1, as asked; (b) the weights act far less than 9 to 1; (c) more than 9 to 1.
 #
-# **4.** Weighted scores are too high by the same amount in every logit. What repairs them? (a) a temperature; (b) an
-# intercept, known from the weights or fitted on validation data; (c) more epochs.
+# - (a) 9 to 1, as asked: the loss is a mean
+# - (b) the weights act far less than 9 to 1
+# - (c) more than 9 to 1, since batches are small
+#
+# **4.** Weighted scores are too high by the same amount in every logit. What repairs them?
+#
+# - (a) a temperature, fitted on validation data
+# - (b) an intercept, fitted on validation data
+# - (c) more epochs, at a lower learning rate
 
 # %% exercise="quiz"
 ### BEGIN SOLUTION

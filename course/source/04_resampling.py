@@ -726,16 +726,29 @@ mc.checks.verdicts({
 # Set each answer to "a", "b" or "c".
 #
 # **1.** Healthy films are rare in your set. After oversampling them, sensitivity fell, specificity rose, and the AUROC
-# stayed. What happened? (a) the model got worse; (b) its operating point moved; (c) the oversampling failed.
+# stayed. What happened?
 #
-# **2.** A paper shows that its synthetic films lie closer to real films than real films do. What do you conclude? (a)
-# nothing yet: a mixture lies near its own parents; (b) they are too far off; (c) they are realistic.
+# - (a) the model got worse at finding the disease
+# - (b) its operating point moved
+# - (c) the oversampling failed: it should raise both
 #
-# **3.** Only the rare class gets turned and zoomed copies. What may the network learn? (a) to ignore the rare class; (b)
-# nothing, the copies are real films; (c) to see traces of turning and zooming.
+# **2.** A paper shows that its synthetic films lie closer to real films than real films do. What do you conclude?
 #
-# **4.** A table of films holds SMOTE rows, and was split by group. The groups do not overlap. What do you do? (a) go
-# on, it is clean; (b) look where the parents of the made rows are; (c) split again with another seed.
+# - (a) nothing yet: a mixture lies near its parents
+# - (b) they are too far from real films to be useful
+# - (c) they are realistic, so one may train with them
+#
+# **3.** Only the rare class gets turned and zoomed copies. What may the network learn?
+#
+# - (a) to ignore the rare class, which looks odd now
+# - (b) nothing: the copies show real children
+# - (c) to see traces of turning and zooming
+#
+# **4.** A table of films holds SMOTE rows, and was split by group. The groups do not overlap. What do you do?
+#
+# - (a) go on: no group stands on both sides
+# - (b) look where the parents of made rows are
+# - (c) split again with another seed, and compare
 
 # %% exercise="quiz"
 ### BEGIN SOLUTION
