@@ -2,6 +2,11 @@
 PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
+# Two processes with one thread each use two cores best.
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
+# These train tiny networks, which is quick in either precision.
+TINY := $(addprefix tests/test_, $(addsuffix .py, checkpoint diagnosis imbalance losses memory models \
+	multilabel_training preconditions training))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lab check build clean
@@ -20,15 +25,16 @@ demo: $(STAMP)  ## set up, then execute lesson 02: real images, a full training 
 lab: $(STAMP)  ## set up, then open JupyterLab on the course
 	$(BIN)/medcourse lab
 
-check: $(STAMP)  ## the quick gate (under 3 minutes): style, imports, types, fast tests
+check: $(STAMP)  ## the quick gate (under 4 minutes): style, imports, types, fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/pytest -q -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test: check  ## set up, then everything: all tests, and every lesson once by nbval, with its wrong answers inside
-	$(BIN)/pytest -q -m slow
+	$(PYTEST) -m slow
+	$(PYTEST) --other-precision $(TINY)
 	$(BIN)/medcourse build --check
 
 build: $(STAMP)  ## make student notebooks and executed solutions from course/source

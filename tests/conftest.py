@@ -15,6 +15,22 @@ make_mirror_absolute()
 HANGS = 1800  # seconds after which a process counts as hanging; a slow or busy machine may take many minutes
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--other-precision",
+        action="store_true",
+        help='let precision="auto" mean what it does not mean on this processor: bf16 instead of fp32, or the reverse',
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """For all processes of this run; workers of pytest-xdist inherit the variable."""
+    if config.getoption("--other-precision") and not hasattr(config, "workerinput"):
+        from medcourse.training.device import PRECISION, auto_precision
+
+        os.environ[PRECISION] = {"fp32": "bf16", "bf16": "fp32"}[auto_precision("cpu")]
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if os.environ.get(MIRROR):
         return
