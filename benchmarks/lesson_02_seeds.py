@@ -32,7 +32,11 @@ def run(seed: int) -> pd.DataFrame:
     """One training; one row per metric."""
     train, val, test = forum_sets()
     trainer = mc.Trainer(
-        mc.build_model("resnet18", train, seed=seed), epochs=4, lr=1e-3, augment="skin", seed=seed, progress=False
+        mc.build_model("resnet18", train, seed=seed),
+        epochs=3,
+        augment="skin",
+        seed=seed,
+        progress=False,
     )
     trainer.fit(train, val)
     threshold = mc.choose_threshold(trainer.predict(val), rule="cost", fn=10, fp=1)
