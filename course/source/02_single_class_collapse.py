@@ -539,7 +539,7 @@ mc.plot.intervals(
 # 10), more lesions or better images; lessons 03 and 04 try two popular remedies.
 #
 # The intervals show uncertainty from lesions. They do not show uncertainty from training again: this is one run of each network.
-# SEED_QUOTE
+# The README shows how far other seeds move the table above (`python benchmarks/lesson_02_seeds.py`).
 #
 # ## 9 Verdicts
 #

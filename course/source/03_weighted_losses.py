@@ -131,7 +131,9 @@ gain.loc[["sensitivity", "specificity", "auroc"], ["before", "after", "differenc
 # threshold: look at its difference and interval before you believe that the weights taught the network to see, or spoiled
 # it. Look also at the simple baseline, which sees colour, brightness and border only.
 #
-# The intervals show uncertainty from lesions, not from training again: this is one training run of each. COLLAPSE_QUOTE
+# The intervals show uncertainty from lesions, not from training again: this is one training run of each. Over five seeds on a
+# similar set of excised lesions, weights changed the AUROC by +0.00 (-0.06 to +0.09 in single seeds):
+# `medcourse reproduce one-class-collapse --size 64 --epochs 8 --device cpu`.
 #
 # ## 4 The cause: weights move the scores
 #
