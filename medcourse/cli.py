@@ -123,6 +123,9 @@ def build(
     check: Annotated[
         bool, typer.Option("--check", help="Write no notebook; fail on drift, broken checks, budget, lost verdicts.")
     ] = False,
+    prose: Annotated[
+        bool, typer.Option("--prose", help="Only prose has changed: keep the stored outputs, execute nothing.")
+    ] = False,
     shift: Annotated[int, typer.Option(help="Added to the seeds of models, trainers and samplers; with --check.")] = 0,
     precision: Annotated[str, typer.Option(help="auto, fp32 or bf16; with --check.")] = "auto",
     record: Annotated[
@@ -143,7 +146,7 @@ def build(
             raise LessonError(
                 "--shift, --precision and --record go with --check: what is built has the lesson's own seeds"
             )
-        builder.build(course, lessons or None, on_cell=_say_cell, jobs=jobs)
+        builder.build(course, lessons or None, prose, on_cell=_say_cell, jobs=jobs)
         return
     if problems := builder.check(course, lessons or None):
         typer.echo("\n".join(problems), err=True)

@@ -241,10 +241,29 @@ def test_what_was_just_built_has_not_drifted(course):
     assert teaching.drift(course) == []
     assert teaching.check(course, ["1"]) == []
     before = (course / "notebooks" / "01_good_lesson.ipynb").read_bytes()
-    assert [path.parent.name for path in teaching.build(course, ["01_good_lesson"], execute_too=False)] == ["notebooks"]
+    teaching.build(course, ["01_good_lesson"], prose=True)
     assert (course / "notebooks" / "01_good_lesson.ipynb").read_bytes() == before
     with pytest.raises(LessonError, match=r"no lesson '7' .*there are 01_good_lesson"):
         teaching.drift(course, ["7"])
+
+
+def test_new_prose_keeps_the_outputs_and_new_code_is_refused(course):
+    source, solution = course / "source" / "01_good_lesson.py", course / "solutions" / "01_good_lesson.ipynb"
+    outputs = [cell.get("outputs") for cell in nbformat.read(solution, as_version=4).cells]
+    source.write_text(
+        source.read_text().replace("We count", "We now count").replace("*Fewer* than", "*Far fewer* than")
+    )
+    assert len(teaching.drift(course)) == 4  # two cells of two notebooks
+    teaching.build(course, prose=True)
+    assert teaching.drift(course) == []
+    after = nbformat.read(solution, as_version=4).cells
+    assert "We now count" in after[0].source
+    [figure] = [o for cell in after for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
+    assert figure.metadata["image/png"]["alt"] == "Figure 1. Far fewer than half were found."
+    assert [len(now or []) for now in (cell.get("outputs") for cell in after)] == [len(old or []) for old in outputs]
+    source.write_text(source.read_text().replace("found, images = 20, 9, 200", "found, images = 20, 8, 200"))
+    with pytest.raises(LessonError, match="a code cell has changed"):
+        teaching.build(course, prose=True)
 
 
 def edit(path: Path, change) -> None:

@@ -19,7 +19,7 @@ from nbformat import NotebookNode
 from medcourse.errors import LessonError
 from medcourse.teaching.captions import caption_figures
 from medcourse.teaching.execute import BUDGET_PEAK_MB, ONE_THREAD, OnCell, execute, missed_verdicts, output_problems
-from medcourse.teaching.notebooks import dumps, solution_notebook, student_notebook
+from medcourse.teaching.notebooks import dumps, solution_notebook, student_notebook, take_outputs
 from medcourse.teaching.source import Lesson, inspect_lesson, read_lesson
 from medcourse.teaching.validate import Validation, validate
 
@@ -63,14 +63,15 @@ def find_lessons(course: Path | str, lessons: list[str] | None = None) -> list[P
 def build(
     course: Path | str,
     lessons: list[str] | None = None,
-    execute_too: bool = True,
+    prose: bool = False,
     on_cell: OnCell | None = None,
     jobs: int = 2,
 ) -> list[Path]:
     """Write the notebooks of the lessons named (all by default) and return their paths.
 
-    ``execute_too=False`` writes the student notebooks only. A file is replaced whole or not at all. ``jobs`` lessons are
-    executed side by side, each with one thread, so that CPU seconds mean the same at every build.
+    With ``prose`` nothing is executed: the stored outputs stay, and a lesson whose code has changed is refused. A file is
+    replaced whole or not at all. ``jobs`` lessons are executed side by side, each with one thread, so that CPU seconds
+    mean the same at every build.
 
     Raises:
         LessonError: a source is unsound, or its execution finds a problem; that lesson's files stay as they were.
@@ -82,7 +83,9 @@ def build(
         student, solution = _paths(course, lesson.name)
         student.parent.mkdir(parents=True, exist_ok=True)
         texts = {student: dumps(student_notebook(lesson))}
-        if execute_too:
+        if prose:
+            texts[solution] = dumps(_with_new_prose(lesson, solution))
+        else:
             trial = execute(lesson, student.parent, on_cell=on_cell, environment=ONE_THREAD)
             missed = [f"{lesson.path}: does not hold: {verdict}" for verdict in trial.missed]
             if trial.problems or missed:
@@ -94,6 +97,18 @@ def build(
 
     with ThreadPoolExecutor(jobs) as pool:
         return [path for paths in pool.map(build_one, found) for path in paths]
+
+
+def _with_new_prose(lesson: Lesson, path: Path) -> NotebookNode:
+    """The stored solution with the source's prose."""
+    notebook, stored = solution_notebook(lesson), _load(path)
+    if stored is None:
+        raise LessonError(f"{path}: no stored solution; run `medcourse build {lesson.name}`")
+    take_outputs(notebook, stored)
+    notebook.metadata.medcourse.update({key: stored.metadata.medcourse[key] for key in _MEASURED})
+    if problems := caption_figures(lesson, notebook):
+        raise LessonError("\n".join(problems))
+    return notebook
 
 
 def drift(course: Path | str, lessons: list[str] | None = None) -> list[str]:

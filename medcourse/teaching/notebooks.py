@@ -10,6 +10,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode, v4
 
+from medcourse.errors import LessonError
 from medcourse.teaching import regions
 from medcourse.teaching.source import Cell, Lesson
 
@@ -45,6 +46,21 @@ def probed_notebook(lesson: Lesson, budget_mb: int) -> NotebookNode:
     cells.append(_probe("finish", f"finish({lesson.name!r}, {budget_mb})"))
     notebook.cells = cells
     return notebook
+
+
+def take_outputs(notebook: NotebookNode, stored: NotebookNode) -> None:
+    """Put the outputs of a stored solution into a notebook with the same code; prose and probes may differ.
+
+    Raises:
+        LessonError: a code cell is not as it was when the outputs were made.
+    """
+    new, old = (
+        [node for node in book.cells if node.cell_type == "code" and not is_probe(node)] for book in (notebook, stored)
+    )
+    if [node.source for node in new] != [node.source for node in old]:
+        raise LessonError("a code cell has changed since the stored solution was executed; build the lesson in full")
+    for node, executed in zip(new, old, strict=True):
+        node.outputs, node.execution_count = executed.outputs, executed.execution_count
 
 
 def is_probe(node: NotebookNode) -> bool:

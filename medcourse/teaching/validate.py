@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 
 from medcourse.errors import LessonError
 from medcourse.teaching.execute import BUDGET_PEAK_MB, CELL_TIMEOUT, ONE_THREAD
-from medcourse.teaching.notebooks import dumps, is_probe, probed_notebook
+from medcourse.teaching.notebooks import dumps, probed_notebook, take_outputs
 from medcourse.teaching.probes import RECORD
 from medcourse.teaching.source import Lesson
 
@@ -54,15 +54,12 @@ def validate(lesson: Lesson, solution: NotebookNode, environment: Mapping[str, s
         environment: variables of the kernel, beside those of this process.
 
     Raises:
-        LessonError: nbval is not installed.
+        LessonError: nbval is not installed, or a code cell is not as it was when the solution was stored.
     """
     if find_spec("nbval") is None:
         raise LessonError("checking lessons needs nbval: pip install 'medcourse[dev]'")
     notebook = probed_notebook(lesson, BUDGET_PEAK_MB)
-    own = [node for node in notebook.cells if not is_probe(node)]
-    for node, stored in zip(own, solution.cells, strict=True):
-        if node.cell_type == "code":
-            node.outputs, node.execution_count = stored.outputs, stored.execution_count
+    take_outputs(notebook, solution)
     began = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
         path, record = Path(folder) / f"{lesson.name}.ipynb", Path(folder) / "record"
