@@ -290,7 +290,9 @@ def trainer_of(folder, epochs):
 ran(trainer_of(place / "watched", 1))
 passed = lines_of(modules, partial(ran, trainer_of(place / "watched", 3)))  # goes on for two epochs
 last_save = max(number for number, (name, _) in enumerate(passed) if name == checkpoint.__name__)
-points = middle(passed[:last_save + 1])
+lines = middle(passed[:last_save + 1])
+points = {line: visit for number, (line, visit) in enumerate(lines.items())
+          if line[0] == checkpoint.__name__ or number % 5 == 0}
 epochs, folder, killed = len(points) + 2, place / "run", []
 for line, visit in points.items():
     died = killed_at(line, visit, modules, partial(ran, trainer_of(folder, epochs)))
@@ -304,7 +306,7 @@ print("killed:", json.dumps(killed))
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_kill_at_any_line_leaves_no_trace(tmp_path: Path):
-    """``kill -9`` at every line of trainer.py and checkpoint.py that a run passes, one after the other on one run."""
+    """``kill -9`` at every line of checkpoint.py and every fifth of trainer.py, one after the other on one run."""
     done = subprocess.run(
         [sys.executable, "-c", KILLS, str(tmp_path)], capture_output=True, text=True, timeout=HANGS, check=False
     )
