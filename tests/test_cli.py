@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 
 from medcourse import cli
 from medcourse.data.manifest import read_manifest
+from medcourse.teaching import record
+from medcourse.teaching.source import read_lesson
 
 LESSON = """\
 # ---
@@ -115,6 +117,29 @@ def test_demo_prints_phantom_notice_table_and_page(course, tmp_path):
     assert said.index("Nothing found.") < said.index("PHANTOM DATA") < said.index("sensitivity 0.10 0.90")
     assert f"lies in {page}" in said
     assert "sensitivity 0.10 0.90" in page.read_text()
+
+
+def test_demo_ends_well_and_names_a_verdict_that_does_not_hold(course, tmp_path):
+    source = course / "source" / f"{cli.DEMO_LESSON}.py"
+    source.write_text(LESSON + '\n# %%\nimport medcourse as mc\n\nmc.checks.verdicts({"two is larger": (2, ">", 3)})\n')
+    done = runner.invoke(cli.app, ["demo", "--course", str(course), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "does not hold in this run: two is larger (we have no recorded runs of it on drawn images" in done.stdout
+    rows = [{"verdict": "two is larger", "holds": holds, "margin": 1.0} for holds in (True, False)]
+    for shift, row in enumerate(rows):
+        written = [row, {"peak_mb": 1, "threads": 1, "data": "drawn", "torch": "2"}]
+        path = record.record_of(course)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        record.add(path, record.rows_of(read_lesson(source), written, shift, "fp32"))
+    again = runner.invoke(cli.app, ["demo", "--course", str(course), "--out", str(tmp_path / "out")])
+    assert "it held in 1 of our 2 recorded runs on drawn images" in again.stdout
+
+
+def test_demo_of_a_lesson_that_fails_says_so(course, tmp_path):
+    (course / "source" / f"{cli.DEMO_LESSON}.py").write_text(LESSON.replace('print("sens', 'raise RuntimeError("no'))
+    done = runner.invoke(cli.app, ["demo", "--course", str(course), "--out", str(tmp_path / "out")])
+    assert done.exit_code == 1
+    assert "the cell fails" in str(done.exception)
 
 
 def test_build_makes_notebooks_and_check_finds_an_edited_one(course):
