@@ -56,7 +56,8 @@ def ranges(path: Path) -> str:
             name: f"{value.min():.2f} to {value.max():.2f}" if value.notna().all() else "not defined in every run"
             for name, value in known.items()
         }
-    took = f"{table['seed'].nunique()} seeds, {', '.join(table['precision'].unique())}, torch {table['torch'].iloc[0]}"
+    precision = table["precision"].replace({"32-true": "fp32", "bf16-mixed": "bf16"}).unique()
+    took = f"{table['seed'].nunique()} seeds, {', '.join(precision)}, torch {table['torch'].iloc[0]}"
     return f"{markdown(pd.DataFrame.from_dict(rows, orient='index').rename_axis('metric'))}\n\n{took}"
 
 
