@@ -326,6 +326,16 @@ def test_a_lesson_over_its_stored_budget_is_a_problem(course):
     assert store(cpu_seconds=240.0) == []
 
 
+def test_the_mean_time_is_that_of_all_lessons_whichever_are_asked_for(course):
+    first, second = (course / "solutions" / f"{n}_good_lesson.ipynb" for n in ("01", "02"))
+    text = (course / "source" / "01_good_lesson.py").read_text()
+    (course / "source" / "02_good_lesson.py").write_text(text.replace("number: 1", "number: 2"))
+    shutil.copy(first, second)
+    for path, seconds in ((first, 290.0), (second, 100.0)):
+        edit(path, lambda nb, code, seconds=seconds: nb["metadata"]["medcourse"].update(cpu_seconds=seconds))
+    assert teaching.check(course, ["1"]) == []
+
+
 def test_execution_finds_bad_checks_and_bad_cells(tmp_path):
     lesson = teaching.read_lesson(LESSONS / "02_bad_checks.py")
     seen: list[execution.Progress] = []
