@@ -13,24 +13,16 @@ import pandas as pd
 import torch
 
 import medcourse as mc
+from medcourse.studies.skin_forum import sets
 
 RESULTS = Path(__file__).parent / "results" / "lesson-02-seeds.csv"
 METRICS = ("sensitivity", "specificity", "ppv", "npv", "accuracy", "balanced accuracy", "auroc")
 
 
-def forum_sets() -> tuple[mc.Cohort, mc.Cohort, mc.Cohort]:
-    """Training, validation and test set of lesson 02."""
-    skin = mc.load("ham10000", size=64, phantom=False)
-    excised = skin.subset(skin.table["dx_type"] == "histo")
-    pair = excised.relabel({"nv": "nevus", "mel": "melanoma"}, positive="melanoma")
-    forum = dict(mc.split(pair, test=2300 / len(pair), val=0, prevalence=0.10, seed=0).items())["test"]
-    parts = dict(mc.split(forum, test=0.25, val=0.15, by="group", seed=0).items())
-    return parts["train"], parts["val"], parts["test"]
-
-
 def run(seed: int) -> pd.DataFrame:
     """One training; one row per metric."""
-    train, val, test = forum_sets()
+    parts = dict(sets(64, seed=0).items())
+    train, val, test = parts["train"], parts["val"], parts["test"]
     trainer = mc.Trainer(
         mc.build_model("resnet18", train, seed=seed),
         epochs=3,

@@ -26,25 +26,14 @@ def show(what: str, times: list[float], unit: str = "s") -> None:
     print(f"{what:62s} median {np.median(times):.3f} {unit} (min {min(times):.3f}, max {max(times):.3f})")
 
 
-def wall(work: Callable[[], object]) -> list[float]:
-    """Wall seconds of each repeat, after one warm-up."""
+def timed(work: Callable[[], object], clock: Callable[[], float]) -> list[float]:
+    """Seconds of each repeat by a clock (``time.perf_counter``: wall, ``time.process_time``: CPU), after one warm-up."""
     found = []
     for repeat in range(REPEATS + 1):
-        start = time.perf_counter()
+        start = clock()
         work()
         if repeat:
-            found.append(time.perf_counter() - start)
-    return found
-
-
-def cpu(work: Callable[[], object]) -> list[float]:
-    """CPU seconds of each repeat, after one warm-up."""
-    found = []
-    for repeat in range(REPEATS + 1):
-        start = time.process_time()
-        work()
-        if repeat:
-            found.append(time.process_time() - start)
+            found.append(clock() - start)
     return found
 
 
@@ -90,11 +79,14 @@ def main() -> None:
     torch.set_num_threads(1)
     print(f"{processor()}, 1 thread, torch {torch.__version__}")
     pred = predictions()
-    show("mc.evaluate, 10,000 predictions, 2,000 draws", wall(lambda: mc.evaluate(pred)))
-    show("mc.phantom.chest, 100 films at 64 px, CPU", cpu(lambda: mc.phantom.chest(100, size=64)))
+    show("mc.evaluate, 10,000 predictions, 2,000 draws", timed(lambda: mc.evaluate(pred), time.perf_counter))
+    show("mc.phantom.chest, 100 films at 64 px, CPU", timed(lambda: mc.phantom.chest(100, size=64), time.process_time))
     for what in ("from medcourse.cli import app; app(['--help'], standalone_mode=False)", "import medcourse"):
         command = [sys.executable, "-c", what]
-        show(f"new process: {what[:40]}", wall(lambda c=command: subprocess.run(c, check=True, capture_output=True)))
+        show(
+            f"new process: {what[:40]}",
+            timed(lambda c=command: subprocess.run(c, check=True, capture_output=True), time.perf_counter),
+        )
     kept, taken_again = page_faults("give back")
     [left] = page_faults("leave")
     print(

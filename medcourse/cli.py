@@ -6,7 +6,7 @@ import sys
 import time
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -126,8 +126,12 @@ def build(
     prose: Annotated[
         bool, typer.Option("--prose", help="Only prose has changed: keep the stored outputs, execute nothing.")
     ] = False,
-    shift: Annotated[int, typer.Option(help="Added to the seeds of models, trainers and samplers; with --check.")] = 0,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16; with --check.")] = "auto",
+    shift: Annotated[
+        int, typer.Option(help="Added to the seeds of models, trainers and samplers; with --check.", min=0)
+    ] = 0,
+    precision: Annotated[
+        Literal["auto", "fp32", "bf16"], typer.Option(help="What the lessons compute in; with --check.")
+    ] = "auto",
     record: Annotated[
         bool, typer.Option("--record", help="With --check: keep the verdicts in benchmarks/results/verdicts.csv.")
     ] = False,

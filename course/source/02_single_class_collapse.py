@@ -181,7 +181,7 @@ pd.DataFrame({"ResNet18": auroc_of(resnet_test), "simple baseline": auroc_of(sim
 
 # %% [markdown]
 # If the network's AUROC is not clearly higher than that of the baseline, the network has not shown that it sees more than
-# colour and border. Nine hundred lesions, a small network without pretraining and images of 64 pixels are not much.
+# colour and border. So few lesions, a network without pretraining and images of 64 pixels are not much.
 #
 # ### What the thread really measured
 #
@@ -334,7 +334,7 @@ for axis, (name, pred) in zip(axes, small.items()):
 
 # %% [markdown]
 # **Figure 2.** Scores of the validation images, by true class. Left (broken): one score for every image, so no threshold can
-# part the classes. Right: the scores differ, melanomas score higher on average, and most scores lie below 0.5.
+# part the classes. Right: the scores differ; look whether melanomas score higher, and how few scores reach 0.5.
 #
 # **Exercise 4.** Write `kind(pred)`: it returns `"constant"` when all images get (nearly) the same score, `"unreachable"` when
 # the scores differ but (nearly) no image reaches 0.5, and `"neither"` otherwise. It must not look at the accuracy: that is
@@ -428,8 +428,8 @@ print(f"the constant {fast_test.scores.mean():.3f} beside the share of melanomas
 mc.compare(fast_test, slow_test, threshold=0.5, seed=0).loc[["sensitivity", "auroc"]].round(3)
 
 # %% [markdown]
-# The AUROC moves away from 0.5: the scores rank again. How well they rank is another question, and the simple baseline above
-# says what is easy here. **Scores that never reach 0.5** need not be a fault of the training: with 10 % melanoma, a model that
+# Does the AUROC move away from 0.5? Then the scores rank again. How well they rank is another question, and the simple baseline
+# above says what is easy here. **Scores that never reach 0.5** need not be a fault of the training: with 10 % melanoma, a model that
 # is not sure says 0.2 or 0.3, and may be right to. What is wrong is to ask for 0.5.
 #
 # **Exercise 5.** Choose a threshold for `slow` with the rule `"youden"` (the largest sensitivity + specificity; Youden 1950).

@@ -576,8 +576,7 @@ told = {
 pd.DataFrame(told, index=columns).T
 
 # %% [markdown]
-# The four ways that we can test here move the same two numbers the same way: sensitivity down, specificity up, while the
-# AUROC hardly moves. For under and over theory expects it: the classes were evened out until a film is NORMAL as often as
+# On average over the four ways that we can test here, sensitivity goes down, specificity goes up, and the AUROC hardly moves. For under and over theory expects it: the classes were evened out until a film is NORMAL as often as
 # not, so the model answers with fewer pneumonias. The rare class gains and the frequent one pays, and here the frequent one is
 # the disease. The paper's table in section 3 goes the other way: all its arms find more pneumonias than one baseline run, and
 # it cannot tell whether that run was unlucky.

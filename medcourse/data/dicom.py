@@ -36,7 +36,8 @@ def read_dicom(path: Path) -> Image.Image:
 
     Grey values are rescaled (slope and intercept, or the modality's table), then shown by the file's first table or, without
     one, its first window: linear, linear exact or sigmoid (DICOM PS3.3 C.11.2.1.2 and C.11.2.1.3). Behind a table, and
-    without either, they run from the picture's minimum to its maximum. MONOCHROME1 is inverted, so that dense tissue is bright in every file.
+    without either, they run from the picture's minimum to its maximum. MONOCHROME1 is inverted, so that dense tissue is
+    bright in every file.
 
     Raises:
         CohortError: pydicom is missing, or the file is broken, holds several frames or a window that DICOM does not know,

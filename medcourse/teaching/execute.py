@@ -19,6 +19,7 @@ from medcourse.errors import LessonError
 from medcourse.teaching.captions import caption_figures
 from medcourse.teaching.checks import DOES_NOT_HOLD
 from medcourse.teaching.notebooks import is_probe, probed_notebook, solution_notebook
+from medcourse.teaching.probes import REFUSALS
 from medcourse.teaching.source import VERDICT, Lesson
 
 BUDGET_PEAK_MB = 1500  # MiB; Binder restarts a kernel at 2 GB
@@ -136,7 +137,7 @@ class _Run:
             done, began = done + 1, time.monotonic()
             self._tell(Progress(self.lesson.name, done, total, heading, None))
             if failure := await self._execute(node, index):
-                refused = cell.check and failure.name in ("CheckError", "AssertionError")
+                refused = cell.check and failure.name in REFUSALS
                 what = "the check refuses the solution" if refused else "the cell fails"
                 self.trial.problems.append(f"{self.lesson.where(place)}: {what}: {failure.text}")
                 self.trial.failed = True
