@@ -9,6 +9,10 @@ class MedcourseError(Exception):
     """Base of all errors below: ``except mc.errors.MedcourseError`` catches every one of them."""
 
 
+class ArgumentError(MedcourseError, ValueError):
+    """A number, a share or a word given as an argument does not fit; it is a ``ValueError``, too."""
+
+
 class ManifestError(MedcourseError):
     """The data manifest is missing or malformed, or does not know the data set asked for."""
 
