@@ -22,7 +22,7 @@ def test_what_is_no_whole_number_is_refused(value):
 
 
 def test_the_smallest_value_is_told():
-    with pytest.raises(ArgumentError, match="epochs=0 .* 1 or more"):
+    with pytest.raises(ArgumentError, match=r"epochs=0 .* 1 or more"):
         arguments.whole_number("epochs", 0, least=1)
 
 
@@ -63,7 +63,7 @@ def test_what_is_no_share_is_refused(value):
 def test_words():
     assert arguments.one_of("rule", "cost", {"youden": 1, "cost": 2}) == "cost"
     for wrong in ("Cost", None, 3):
-        with pytest.raises(ArgumentError, match="rule.*youden, cost"):
+        with pytest.raises(ArgumentError, match=r"rule.*youden, cost"):
             arguments.one_of("rule", wrong, ["youden", "cost"])
 
 
