@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from medcourse.data.load import load_table as load_table
     from medcourse.data.phantom import cohorts as _phantom
     from medcourse.data.splits import split as split
+    from medcourse.diagnosis import diagnose_training as diagnose_training
     from medcourse.evaluation.baseline import simple_baseline as simple_baseline
     from medcourse.evaluation.metrics import compare as compare
     from medcourse.evaluation.metrics import evaluate as evaluate
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from medcourse.imbalance.weights import pos_neg_weights as pos_neg_weights
     from medcourse.teaching import checks as checks
     from medcourse.training.augmentation import Augmentation as Augmentation
-    from medcourse.training.diagnosis import diagnose_training as diagnose_training
     from medcourse.training.models import build_model as build_model
     from medcourse.training.trainer import Trainer as Trainer
     from medcourse.viewing import plot as plot
@@ -56,6 +56,7 @@ _HOME = {
     "load": "data.load",
     "load_table": "data.load",
     "split": "data.splits",
+    "diagnose_training": "diagnosis",
     "simple_baseline": "evaluation.baseline",
     "compare": "evaluation.metrics",
     "evaluate": "evaluation.metrics",
@@ -76,7 +77,6 @@ _HOME = {
     "class_weights": "imbalance.weights",
     "pos_neg_weights": "imbalance.weights",
     "Augmentation": "training.augmentation",
-    "diagnose_training": "training.diagnosis",
     "build_model": "training.models",
     "Trainer": "training.trainer",
 }

@@ -9,11 +9,11 @@ from torch import nn
 
 import medcourse as mc
 from medcourse.data.cohort import Cohort
+from medcourse.diagnosis import diagnose_training, rules
+from medcourse.diagnosis.evidence import Evidence
+from medcourse.diagnosis.scores import EDGES, edge_statistics
 from medcourse.errors import TrainingError
 from medcourse.imbalance.samplers import BalancedSampler
-from medcourse.training.diagnosis import diagnose_training, rules
-from medcourse.training.diagnosis.evidence import Evidence
-from medcourse.training.diagnosis.scores import EDGES, edge_statistics
 from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort, make_multilabel

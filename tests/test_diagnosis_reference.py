@@ -4,8 +4,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from medcourse.training.diagnosis.inside import renew_statistics
-from medcourse.training.diagnosis.reference import found_on, found_within, small_pictures
+from medcourse.diagnosis.inside import renew_statistics
+from medcourse.diagnosis.reference import found_on, found_within, small_pictures
 
 
 def pictures(n: int = 200, seed: int = 0) -> tuple[torch.Tensor, np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from torch import Tensor
 from torch.nn import functional as F
 
-from medcourse.training.diagnosis.scores import Scores, separation
+from medcourse.diagnosis.scores import Scores, separation
 
 _FOLDS = 5
 

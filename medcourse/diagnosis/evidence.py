@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from medcourse.data.cohort import Cohort
-from medcourse.evaluation.metrics import auroc
-from medcourse.training.augmentation import Augmentation
-from medcourse.training.batches import Batches, cut
-from medcourse.training.diagnosis.inside import (
+from medcourse.diagnosis.inside import (
     dead_share,
     first_input,
     frozen_share,
@@ -21,9 +18,12 @@ from medcourse.training.diagnosis.inside import (
     renew_statistics,
     use_batch_statistics,
 )
-from medcourse.training.diagnosis.probes import Probes
-from medcourse.training.diagnosis.reference import Found, found_on, found_within, small_pictures
-from medcourse.training.diagnosis.scores import EDGES, Scores, edge_statistics, without_edge
+from medcourse.diagnosis.probes import Probes
+from medcourse.diagnosis.reference import Found, found_on, found_within, small_pictures
+from medcourse.diagnosis.scores import EDGES, Scores, edge_statistics, without_edge
+from medcourse.evaluation.metrics import auroc
+from medcourse.training.augmentation import Augmentation
+from medcourse.training.batches import Batches, cut
 from medcourse.training.trainer import Trainer
 from medcourse.training.validation import default_loss
 

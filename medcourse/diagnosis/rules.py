@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medcourse.training.diagnosis.evidence import BATCH, Evidence
+from medcourse.diagnosis.evidence import BATCH, Evidence
 
 _PROBE_GAIN = 0.8  # a learning rate works when the loss on the probe's images falls below this share of another's
 

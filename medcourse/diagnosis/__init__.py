@@ -9,9 +9,9 @@ import numpy as np
 import torch
 
 from medcourse.data.cohort import Cohort
+from medcourse.diagnosis.evidence import Evidence
+from medcourse.diagnosis.rules import BEFORE_FIT, RULES, Cause, labels_constant
 from medcourse.errors import TrainingError
-from medcourse.training.diagnosis.evidence import Evidence
-from medcourse.training.diagnosis.rules import BEFORE_FIT, RULES, Cause, labels_constant
 from medcourse.training.trainer import Trainer
 
 __all__ = ["Cause", "Diagnosis", "diagnose_training"]
