@@ -56,7 +56,8 @@ def doctor() -> None:
     """What this machine has: versions, device and precision, memory, mirror and cache."""
     import torch
 
-    from medcourse.data.fetch import cache_folder, mirror
+    from medcourse.data.cache import cache_folder
+    from medcourse.data.fetch import mirror
     from medcourse.training.device import PRECISION, auto_precision
     from medcourse.training.seeds import SHIFT, seed_shift
 

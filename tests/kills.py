@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from medcourse.data import decode, fetch
+from medcourse.data import cache as data_cache
+from medcourse.data import decode, fetch, folders
 from medcourse.data.cohort import Cohort
 from medcourse.data.decode import read_image, stack
 from medcourse.data.fetch import check_cached
@@ -137,7 +138,7 @@ def main() -> None:
     new_cache()
     right = work(dataset)
     new_cache()
-    modules = [fetch, decode, shutil]
+    modules = [data_cache, fetch, decode, folders, shutil]
     points = middle(lines_of(modules, lambda: work(dataset)))
     found = []
     for line, visit in points.items() if what == "kills" else [((what, number), 0) for number in range(3)]:

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -198,3 +201,12 @@ def test_findings_that_do_not_fit(changes, named):
     good = make_multilabel(6)
     with pytest.raises(CohortError, match=named):
         Cohort(**({"images": np.asarray(good.images), "table": good.table, "classes": good.classes} | changes))
+
+
+def test_the_container_does_not_load_the_downloader():
+    """What a cohort is must not depend on how images are fetched or decoded."""
+    code = "import sys; import medcourse.data.cohort; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name for name in done.stdout.split() if name.startswith("medcourse.data.")}
+    assert loaded == {"medcourse.data.cohort", "medcourse.data.rows"}
+    assert not {"pooch", "requests", "pydantic", "PIL"} & set(done.stdout.split())

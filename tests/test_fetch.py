@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 import requests
 
-from medcourse.data.fetch import cache_folder, check_cached, fetch, tree_folder
+from medcourse.data.cache import cache_folder
+from medcourse.data.fetch import check_cached, fetch, tree_folder
 from medcourse.data.manifest import Dataset
 from medcourse.errors import IntegrityError, SourceError, StorageError
 from tests.conftest import HANGS

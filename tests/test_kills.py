@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from medcourse.data.fetch import unfinished
+from medcourse.data.cache import unfinished
 from tests.conftest import HANGS
 
 pytestmark = pytest.mark.slow  # starts many processes
@@ -24,7 +24,7 @@ def run(folder: Path, what: str) -> list[dict]:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_killed_at_every_line(tmp_path: Path):
-    """Each line of fetch.py, decode.py and Python's shutil that the work passes, in the midst of its visits."""
+    """Each line of the modules cache, fetch, decode and folders and of Python's shutil that the work passes, in the midst of its visits."""
     found = run(tmp_path, "kills")
     assert len(found) > 50
     assert [one["line"] for one in found if not one["killed"]] == []

@@ -11,7 +11,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.pipeline import make_pipeline
 
 import medcourse as mc
-from medcourse.data import sources
+from medcourse.data import origins
 from medcourse.data.fetch import fetch
 from medcourse.data.manifest import read_manifest
 from medcourse.data.phantom.anatomy import draw_anatomy
@@ -376,7 +376,7 @@ def test_tables_are_drawn_only_when_told_to(cache, monkeypatch: pytest.MonkeyPat
 )
 def test_stand_ins_have_the_columns_and_types_of_the_real_data(name: str):
     dataset = read_manifest()[name]
-    real = sources.IMAGES[name](*(fetch(read_manifest()[part], progress=False) for part in (name, *dataset.needs)))
+    real = origins.IMAGES[name](*(fetch(read_manifest()[part], progress=False) for part in (name, *dataset.needs)))
     drawing = STAND_INS[dataset.phantom]()
     drawn = drawing.table
     assert list(drawn.columns) == list(real.columns)

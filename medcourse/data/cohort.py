@@ -2,15 +2,17 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from medcourse.data import own
 from medcourse.data.rows import ImageRows, ImageStack
 from medcourse.errors import CohortError
+
+if TYPE_CHECKING:
+    from medcourse.data.folders import Group, Mode, OnError
 
 Task = Literal["binary", "multiclass", "multilabel"]
 
@@ -72,11 +74,11 @@ class Cohort:
         cls,
         path: str | Path,
         *,
-        group: own.Group,
+        group: "Group",
         positive: str | None = None,
         size: int = 64,
-        mode: own.Mode = "auto",
-        on_error: own.OnError = "raise",
+        mode: "Mode" = "auto",
+        on_error: "OnError" = "raise",
         laterality: bool = False,
         progress: bool = True,
     ) -> "Cohort":
@@ -102,7 +104,9 @@ class Cohort:
             CohortError: no folder, an empty class, one class only, unreadable images, images without a group, or
                 arguments that do not fit.
         """
-        made = own.folder_parts(path, group, positive, size, mode, on_error, progress)
+        from medcourse.data.folders import folder_parts
+
+        made = folder_parts(path, group, positive, size, mode, on_error, progress)
         return cls(made.images, made.table, made.classes, name=Path(path).resolve().name, laterality=laterality)
 
     @classmethod
@@ -116,8 +120,8 @@ class Cohort:
         group: str | None,
         positive: str | None = None,
         size: int = 64,
-        mode: own.Mode = "auto",
-        on_error: own.OnError = "raise",
+        mode: "Mode" = "auto",
+        on_error: "OnError" = "raise",
         laterality: bool = False,
         progress: bool = True,
     ) -> "Cohort":
@@ -136,7 +140,9 @@ class Cohort:
         Raises:
             CohortError: as ``from_folder``, and missing columns, empty cells, an image named twice.
         """
-        made = own.table_parts(table, root, image, label, group, positive, size, mode, on_error, progress)
+        from medcourse.data.folders import table_parts
+
+        made = table_parts(table, root, image, label, group, positive, size, mode, on_error, progress)
         task: Task | None = None if isinstance(label, str) else "multilabel"
         name = Path(root).resolve().name
         return cls(made.images, made.table, made.classes, task=task, name=name, laterality=laterality)

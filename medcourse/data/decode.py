@@ -17,8 +17,8 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, ImageOps
 
+from medcourse.data.cache import cache_folder, publish, unfinished
 from medcourse.data.dicom import is_dicom, read_dicom, stretch
-from medcourse.data.fetch import cache_folder, publish, unfinished
 from medcourse.errors import CohortError
 
 THREADS = 4  # Pillow releases the interpreter while it decodes

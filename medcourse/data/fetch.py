@@ -17,22 +17,18 @@ import ssl
 import stat
 import sys
 import tarfile
-import tempfile
-import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from urllib.error import URLError
 
+from medcourse.data.cache import cache_folder, publish, sha256, stored, unfinished
 from medcourse.data.manifest import Dataset, Source, Tree
-from medcourse.errors import IntegrityError, SourceError, StorageError
+from medcourse.errors import IntegrityError, SourceError
 
 MIRROR = "MEDCOURSE_MIRROR"
-CACHE = "MEDCOURSE_CACHE"
 TIMEOUT = "MEDCOURSE_TIMEOUT"
-_DAY = 24 * 3600  # seconds
 _NETWORK = {
     errno.ENETDOWN,
     errno.ENETUNREACH,
@@ -49,38 +45,6 @@ class _UnreachableError(Exception):
 
 class _RefusedError(Exception):
     """A source answered with something else than the manifest promises."""
-
-
-def cache_folder() -> Path:
-    """``MEDCOURSE_CACHE``, else the user's cache folder; made when missing.
-
-    Raises:
-        StorageError: it cannot be made.
-    """
-    import pooch
-
-    folder = Path(os.environ.get(CACHE) or pooch.os_cache("medcourse")).expanduser().resolve()
-    with stored("the cache", folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-@contextmanager
-def stored(what: str, folder: Path, setting: str = CACHE) -> Iterator[None]:
-    """StorageError for every OSError of the block: network errors are to be caught inside.
-
-    Args:
-        what: is stored, for the message.
-        folder: where, if the error does not tell.
-        setting: environment variable that names another folder.
-    """
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"this machine's disk refused {what}: {error.strerror or error} (at {error.filename or folder}). Free space, or "
-            f"allow reading and writing there, or set {setting} to another folder; then try again."
-        ) from error
 
 
 def is_of_network(error: OSError) -> bool:
@@ -187,31 +151,6 @@ def manual_steps(dataset: Dataset) -> str:
         "  2. Put it into any folder.\n"
         f"  3. Set {MIRROR} to that folder and try again."
     )
-
-
-@contextmanager
-def unfinished(beside: Path) -> Iterator[Path]:
-    """A scratch folder on the same disk as its final place (so that ``publish`` can rename), removed at the end.
-
-    What killed runs have left is removed too, once it is a day old: a younger one may belong to a run that still works.
-    """
-    beside.mkdir(exist_ok=True)
-    for old in beside.glob(".unfinished-*"):
-        with suppress(FileNotFoundError):  # another process was quicker
-            if time.time() - old.stat().st_mtime > _DAY:
-                shutil.rmtree(old)
-    with tempfile.TemporaryDirectory(dir=beside, prefix=".unfinished-") as scratch:
-        yield Path(scratch)
-
-
-def publish(made: Path, final: Path) -> None:
-    """Rename a finished folder to its final name; when another process was first, theirs is kept."""
-    try:
-        made.rename(final)
-    except OSError:
-        if not final.is_dir():
-            raise
-        shutil.rmtree(made)
 
 
 def check_cached(dataset: Dataset) -> bool | None:
@@ -357,9 +296,3 @@ def _check_tree(folder: Path, tree: Tree) -> None:
         digest.update(f"{sha256(folder / path)}  {path}\n".encode())
     if digest.hexdigest() != tree.sha256:
         raise _RefusedError(f"files with the tree hash {digest.hexdigest()[:16]}..., expected {tree.sha256[:16]}...")
-
-
-def sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

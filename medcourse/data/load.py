@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.data import sources
+from medcourse.data import origins
 from medcourse.data.cohort import Cohort
 from medcourse.data.decode import checked_size, read_image, read_mask, stack
 from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
@@ -103,7 +103,7 @@ def load_table(name: str, progress: bool = True, phantom: bool = False) -> pd.Da
         if dataset.phantom != "readers":
             raise SourceError(f"there is no phantom for '{name}'.\n{manual_steps(dataset)}")
         return {file: table for file, table in reader_tables().items() if file != "truth"}
-    return sources.TABLES[name](fetch(dataset, progress))
+    return origins.TABLES[name](fetch(dataset, progress))
 
 
 def weights_file(name: str, progress: bool = True) -> Path:
@@ -114,7 +114,7 @@ def weights_file(name: str, progress: bool = True) -> Path:
 
 def _decode(dataset: Dataset, folders: list[Path], size: int) -> Cohort:
     folder = folders[0]
-    table = sources.IMAGES[dataset.name](*folders)
+    table = origins.IMAGES[dataset.name](*folders)
     has_masks = "mask_path" in table
     paths = table["path"].tolist()
     mask_paths = table["mask_path"].tolist() if has_masks else []

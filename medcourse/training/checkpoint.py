@@ -19,8 +19,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from medcourse.data.cache import sha256
 from medcourse.data.cohort import Cohort
-from medcourse.data.fetch import sha256
 from medcourse.errors import TrainingError
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import targets_of

@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from medcourse.data.fetch import MIRROR, is_of_network, stored
+from medcourse.data.cache import stored
+from medcourse.data.fetch import MIRROR, is_of_network
 from medcourse.data.load import weights_file
 from medcourse.errors import IntegrityError, SourceError
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 import medcourse as mc
-from medcourse.data import own
+from medcourse.data import folders
 from medcourse.data.cohort import Cohort
 from medcourse.data.dicom import read_dicom
 from medcourse.errors import CohortError
@@ -56,8 +56,8 @@ def test_one_folder_per_class(films: Path):
 
 def test_decoded_once_until_a_file_changes(films: Path, monkeypatch: pytest.MonkeyPatch):
     reads = []
-    real = own.read_with_size
-    monkeypatch.setattr(own, "read_with_size", lambda path, *rest: reads.append(path.name) or real(path, *rest))
+    real = folders.read_with_size
+    monkeypatch.setattr(folders, "read_with_size", lambda path, *rest: reads.append(path.name) or real(path, *rest))
     before = np.asarray(load(films).images).copy()
     assert len(reads) == 24
     assert np.array_equal(load(films, group=None).images, before)
@@ -156,7 +156,7 @@ def test_unreadable_images_are_named_and_counted_and_skipped_on_request(films: P
         cohort.subset(["ill/p06_1.png"]).read([0])[0, 0],
         np.asarray(Image.fromarray(picture(101, bright=120)).resize((16, 16), Image.Resampling.BILINEAR)),
     )
-    monkeypatch.setattr(own, "read_with_size", None)  # from here on out of the cache
+    monkeypatch.setattr(folders, "read_with_size", None)  # from here on out of the cache
     assert len(load(films, on_error="skip")) == 22
     assert "SKIPPED 2 of 24" in capsys.readouterr().out
     with pytest.raises(CohortError, match="2 of 24"):

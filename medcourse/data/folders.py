@@ -18,9 +18,9 @@ import pandas as pd
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
+from medcourse.data.cache import cache_folder, publish, unfinished
 from medcourse.data.decode import THREADS, checked_size, read_with_size
 from medcourse.data.dicom import SUFFIXES, is_dicom, require_pydicom
-from medcourse.data.fetch import cache_folder, publish, unfinished
 from medcourse.errors import CohortError
 
 Mode = Literal["auto", "L", "RGB"]

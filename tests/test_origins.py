@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 import medcourse as mc
-from medcourse.data import sources
+from medcourse.data import origins
 from medcourse.data.fetch import check_cached, fetch, tree_folder
 from medcourse.data.load import weights_file
 from medcourse.data.manifest import Dataset, find_dataset, read_manifest
@@ -62,7 +62,7 @@ def test_breakhis_counted_and_read_from_its_file_names(small: Dataset, tmp_path:
     breakhis_tar(tmp_path / "BreaKHis_v1.tar.gz")
     folder = fetch(small)
     assert check_cached(small) is True
-    table = sources.breakhis(folder)
+    table = origins.breakhis(folder)
     assert len(table) == 5
     row = table.loc["SOB_B_A-14-22549AB-40-001"]
     assert (row["label"], row["group"], row["slide"], row["tumour_type"]) == ("benign", "14-22549", "14-22549AB", "A")
@@ -103,7 +103,7 @@ def test_a_name_that_says_nothing_is_refused(tmp_path: Path):
     (tmp_path / "train" / "Parasitized").mkdir(parents=True)
     (tmp_path / "train" / "Parasitized" / "cell.png").write_bytes(png())
     with pytest.raises(IntegrityError, match="do not follow"):
-        sources.malaria_cells(tmp_path)
+        origins.malaria_cells(tmp_path)
 
 
 def test_weights_are_no_images():
@@ -115,7 +115,7 @@ def test_every_data_set_can_be_read_and_needs_what_exists():
     known = read_manifest()
     for name, dataset in known.items():
         assert set(dataset.needs) <= set(known)
-        rooms = {"images": sources.IMAGES, "tables": sources.TABLES, "weights": {name: None}}
+        rooms = {"images": origins.IMAGES, "tables": origins.TABLES, "weights": {name: None}}
         assert name in rooms[dataset.kind], name
         if dataset.tree.sha256 is None:
             assert "NOT VERIFIED BY HASH" in dataset.note
@@ -219,7 +219,7 @@ def test_ham10000_in_the_layout_of_its_public_address(tmp_path: Path, cache: Pat
     source = {"mirror": "public.zip", "paths": public.paths, "tree": public.tree}
     changed = Dataset.model_validate(dataset.model_dump() | {"sources": [source]})
     folder = fetch(changed)
-    read = sources.ham10000(folder)
+    read = origins.ham10000(folder)
     assert list(read.columns) == list(mc.load("ham10000", size=16).table.columns)
     assert read.loc["ISIC_0024306", ["group", "dx", "dx_type", "age"]].tolist() == [
         "HAM_0000550",
@@ -230,4 +230,4 @@ def test_ham10000_in_the_layout_of_its_public_address(tmp_path: Path, cache: Pat
     wrong = table.assign(dx=table["dx"].replace({"mel": "nv"}))
     (folder / extended).write_text(wrong.to_csv())
     with pytest.raises(IntegrityError, match="is not the published table"):
-        sources.ham10000(folder)
+        origins.ham10000(folder)
