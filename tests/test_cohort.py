@@ -7,7 +7,7 @@ import pytest
 
 from medcourse.data.cohort import Cohort
 from medcourse.data.rows import ImageRows
-from medcourse.errors import CohortError
+from medcourse.errors import ArgumentError, CohortError
 from tests.conftest import make_cohort, make_multilabel
 
 
@@ -188,12 +188,11 @@ def test_one_finding_against_its_absence():
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ({"table": make_multilabel(6).table.assign(y_mass=0.5)}, "'y_mass' outside 0, 1 and NaN"),
-        ({"table": make_multilabel(6).table.assign(y_mass="1")}, "'y_mass' outside 0, 1 and NaN"),
+        ({"table": make_multilabel(6).table.assign(y_mass=0.5)}, "'y_mass' outside 1 .*, 0 .* and NaN"),
+        ({"table": make_multilabel(6).table.assign(y_mass="1")}, "'y_mass' outside 1 .*, 0 .* and NaN"),
         ({"table": make_multilabel(6).table.drop(columns="y_mass"), "task": "multilabel"}, "lacks the column.*y_mass"),
         ({"table": make_multilabel(6).table.drop(columns="group")}, "lacks the column.*group"),
-        ({"task": "many"}, "give one of binary, multiclass, multilabel"),
-        ({"task": "binary"}, "does not fit 3 classes"),
+        ({"task": "binary"}, "does not fit the 3 classes"),
         ({"classes": []}, "one or more"),
     ],
 )
@@ -203,10 +202,15 @@ def test_findings_that_do_not_fit(changes, named):
         Cohort(**({"images": np.asarray(good.images), "table": good.table, "classes": good.classes} | changes))
 
 
+def test_a_task_that_does_not_exist():
+    with pytest.raises(ArgumentError, match="one of binary, multiclass, multilabel"):
+        _broken(task="many")
+
+
 def test_the_container_does_not_load_the_downloader():
     """What a cohort is must not depend on how images are fetched or decoded."""
     code = "import sys; import medcourse.data.cohort; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name for name in done.stdout.split() if name.startswith("medcourse.data.")}
-    assert loaded == {"medcourse.data.cohort", "medcourse.data.rows"}
+    assert loaded == {"medcourse.data.cohort", "medcourse.data.labels", "medcourse.data.rows"}
     assert not {"pooch", "requests", "pydantic", "PIL"} & set(done.stdout.split())

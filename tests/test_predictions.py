@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from medcourse.errors import EvaluationError
+from medcourse.errors import ArgumentError, EvaluationError
 from medcourse.evaluation.metrics import compare, evaluate
 from medcourse.evaluation.predictions import Predictions
 from medcourse.evaluation.thresholds import choose_threshold, confusion
@@ -97,16 +97,16 @@ def test_subset_keeps_columns_and_refuses_other_masks():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"label": ["ill", "healthy", "sick", "sick"]}, r"'sick' \(2 images\), e.g. c, d"),
-        ({"label": ["ill", "healthy", None, "ill"]}, r"\(1 images\), e.g. c"),
-        ({"label": [0, 1, 2, 1]}, r"2 \(1 images\), e.g. c"),
+        ({"label": ["ill", "healthy", "sick", "sick"]}, r"2 images have .*'sick', e.g. images \['c', 'd'\]"),
+        ({"label": ["ill", "healthy", None, "ill"]}, r"1 images have no label, e.g. \['c'\]"),
+        ({"label": [0, 1, 2, 1]}, r"'label' outside .*: .*2.*, e.g. images \['"),
         ({"p_ill": [0.9, 0.5, np.nan, 0.1]}, "1 images have others, e.g. c: p_ill = nan"),
         ({"p_ill": [0.9, 1.5, 0.2, 0.1]}, "b: p_ill = 1.5"),
         ({"p_ill": [0.9, 0.5, 0.2, np.inf]}, "d: p_ill = inf"),
         ({"p_ill": ["x", "y", "z", "w"]}, "must hold numbers"),
         ({"p_healthy": [0.1, 0.5, 0.8, 0.8]}, r"in 1 images they do not, e.g. d: 0.9"),
-        ({"group": ["g1", None, "g2", "g2"]}, "1 images have no group, e.g. b"),
-        ({"image_id": ["a", "b", "a", "d"]}, "1 occur more than once: a"),
+        ({"group": ["g1", None, "g2", "g2"]}, r"1 images have no group, e.g. \['b'\]"),
+        ({"image_id": ["a", "b", "a", "d"]}, r"1 occur more than once: \['a'\]"),
     ],
 )
 def test_tables_that_are_no_predictions(change, message):
@@ -205,12 +205,11 @@ def test_findings_that_are_none():
 @pytest.mark.parametrize(
     ("change", "task", "message"),
     [
-        ({"y_mass": [0, 2, 1, 0]}, None, r"'y_mass' must be 1 .* 1 images have other values, e.g. b: 2"),
-        ({"y_mass": [0, "x", 1, 0]}, None, "b: x"),
+        ({"y_mass": [0, 2, 1, 0]}, None, r"1 images have values of 'y_mass' outside 1 .*: 2, e.g. images \['b'\]"),
+        ({"y_mass": [0, "x", 1, 0]}, None, r"'x', e.g. images \['b'\]"),
         ({"p_mass": [0.3, 1.4, 0.7, 0.5]}, None, "b: p_mass = 1.4"),
         ({}, "binary", r"lacks the column\(s\) \['label'"),
         ({}, "multiclass", "task='multiclass' does not fit the 2 classes"),
-        ({}, "ranking", "task='ranking' does not fit"),
     ],
 )
 def test_tables_that_are_no_multilabel_predictions(change, task, message):
@@ -222,3 +221,8 @@ def test_tables_that_are_no_multilabel_predictions(change, task, message):
 def test_a_findings_column_is_missing(missing):
     with pytest.raises(EvaluationError, match=rf"lacks the column\(s\) \['{missing}'\]"):
         Predictions(findings().drop(columns=missing), BOTH, task="multilabel")
+
+
+def test_a_task_that_does_not_exist():
+    with pytest.raises(ArgumentError, match="one of binary, multiclass, multilabel"):
+        Predictions(findings(), BOTH, task="ranking")  # type: ignore[arg-type]

@@ -2,19 +2,18 @@
 
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from medcourse.data.labels import Task, check_rows, label_columns, require_columns, targets_of, task_of
 from medcourse.data.rows import ImageRows, ImageStack
 from medcourse.errors import CohortError
 
 if TYPE_CHECKING:
     from medcourse.data.folders import Group, Mode, OnError
-
-Task = Literal["binary", "multiclass", "multilabel"]
 
 
 class Cohort:
@@ -39,6 +38,7 @@ class Cohort:
         positive: ``classes[1]`` of a binary cohort.
 
     Raises:
+        ArgumentError: a task that does not exist.
         CohortError: shapes, types, ids, labels or groups do not fit together.
     """
 
@@ -54,6 +54,7 @@ class Cohort:
         laterality: bool = False,
         is_phantom: bool = False,
     ) -> None:
+        _check_images(images, masks, len(table))
         self.name = name
         self.classes = tuple(classes)
         self.laterality = laterality
@@ -63,9 +64,10 @@ class Cohort:
         self._rows = np.arange(len(table), dtype=np.int64)
         self.table = table.copy()
         self.table.index.name = "image_id"
-        self.task: Task = task or self._natural_task()
-        self._check()
-        self._targets = self._encode()
+        self.task: Task = task_of(self.table, classes, task, CohortError)
+        require_columns(self.table, [*label_columns(self.classes, self.task), "group"], CohortError)
+        check_rows(self.table, self.classes, self.task, CohortError)
+        self._targets = targets_of(self.table, self.classes, self.task)
 
     # ------------------------------------------------------------------ your own images
 
@@ -311,7 +313,7 @@ class Cohort:
         part.table = table.copy()
         part.classes = classes
         part.task = task
-        part._targets = part._encode()
+        part._targets = targets_of(part.table, classes, task)
         return part
 
     def _view(self, base: ImageStack) -> NDArray[np.uint8] | ImageRows:
@@ -327,59 +329,13 @@ class Cohort:
             raise CohortError(f"an image id is named twice; a subset of {self.name} holds each image once")
         return positions.astype(np.int64)
 
-    def _natural_task(self) -> Task:
-        if "label" not in self.table and all(f"y_{name}" in self.table for name in self.classes):
-            return "multilabel"
-        return "binary" if len(self.classes) == 2 else "multiclass"
 
-    def _encode(self) -> NDArray[Any]:
-        if self.task == "multilabel":
-            return self.table[[f"y_{name}" for name in self.classes]].to_numpy(dtype=np.float64, na_value=np.nan)
-        return pd.Categorical(self.table["label"], categories=list(self.classes)).codes.astype(np.int64)
-
-    def _check(self) -> None:
-        images, table = self._base, self.table
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-            raise CohortError(
-                f"images are {images.dtype} of shape {images.shape}; they must be uint8, N x C x H x W with C = 1 or 3"
-            )
-        if len(images) != len(table):
-            raise CohortError(f"{len(images)} images, but {len(table)} table rows")
-        if len(images) == 0:
-            raise CohortError(f"{self.name} holds no image")
-        if self._masks is not None and self._masks.shape != (len(images), *images.shape[2:]):
-            raise CohortError(f"masks have shape {self._masks.shape}, images {images.shape}: give one mask per image")
-        self._check_task()
-        labels = [f"y_{name}" for name in self.classes] if self.task == "multilabel" else ["label"]
-        missing = [column for column in [*labels, "group"] if column not in table.columns]
-        if missing:
-            raise CohortError(f"the table of {self.name} lacks the column(s) {missing}; it has {list(table.columns)}")
-        if not table.index.is_unique:
-            twice = table.index[table.index.duplicated()][:3].tolist()
-            raise CohortError(f"image ids must be unique; these occur more than once: {twice}")
-        for column in ["group"] if self.task == "multilabel" else ["label", "group"]:
-            if (empty := table[column].isna()).any():
-                raise CohortError(f"{int(empty.sum())} images have no {column}: {table.index[empty][:3].tolist()}")
-        for column in labels:
-            self._check_values(table[column])
-
-    def _check_task(self) -> None:
-        if self.task not in get_args(Task):
-            raise CohortError(f"task={self.task!r}: give one of {', '.join(get_args(Task))}, or nothing")
-        needed = {"binary": "two", "multiclass": "two or more", "multilabel": "one or more"}[self.task]
-        n = len(self.classes)
-        if n < (1 if self.task == "multilabel" else 2) or len(set(self.classes)) < n:
-            raise CohortError(f"classes are {self.classes}; there must be {needed}, all different")
-        if self.task != "multilabel" and (self.task == "binary") != (n == 2):
-            raise CohortError(f"task='{self.task}' does not fit {n} classes {self.classes}: two classes are binary")
-
-    def _check_values(self, column: pd.Series) -> None:
-        if self.task == "multilabel":
-            strange, allowed = column.notna() & ~column.isin([0, 1]), "0, 1 and NaN (not assessed)"
-        else:
-            strange, allowed = ~column.isin(self.classes), f"the classes {self.classes}"
-        if strange.any():
-            raise CohortError(
-                f"{int(strange.sum())} images have values of '{column.name}' outside {allowed}: "
-                f"{list(map(str, column[strange].unique()[:5]))}, e.g. {column.index[strange][:3].tolist()}"
-            )
+def _check_images(images: ImageStack, masks: ImageStack | None, rows: int) -> None:
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise CohortError(
+            f"images are {images.dtype} of shape {images.shape}; they must be uint8, N x C x H x W with C = 1 or 3"
+        )
+    if len(images) != rows:
+        raise CohortError(f"{len(images)} images, but {rows} table rows")
+    if masks is not None and masks.shape != (len(images), *images.shape[2:]):
+        raise CohortError(f"masks have shape {masks.shape}, images {images.shape}: give one mask per image")

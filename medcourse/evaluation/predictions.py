@@ -1,16 +1,15 @@
 """Predictions: what a model said about each image, beside the reference standard, checked once and then trusted."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from medcourse.data.labels import Task, check_rows, label_columns, require_columns, targets_of, task_of
 from medcourse.data.synthetic import is_synthetic
 from medcourse.errors import EvaluationError, LeakageError
-
-Task = Literal["binary", "multiclass", "multilabel"]
 
 SUM_TOLERANCE = 1e-3  # half precision softmax sums to 1 within about 5e-4
 RANGE_TOLERANCE = 1e-6  # float32 softmax may exceed 1 by one rounding step
@@ -38,6 +37,7 @@ class Predictions:
         probabilities: float64, N x K, in [0, 1].
 
     Raises:
+        ArgumentError: a task that does not exist.
         EvaluationError: a column is missing, an id occurs twice, a label is unknown or empty, a probability is not
             finite or outside [0, 1], a row does not sum to 1 (within 0.001; not multilabel), or there is no image at
             all.
@@ -46,24 +46,16 @@ class Predictions:
     def __init__(self, table: pd.DataFrame, classes: Sequence[str], task: Task | None = None) -> None:
         self.classes = tuple(classes)
         table = _with_ids(table)
-        self.task: Task = task or _natural_task(table, self.classes)
-        self._check_classes(classes)
+        self.task: Task = task_of(table, classes, task, EvaluationError)
+        require_columns(table, label_columns(self.classes, self.task), EvaluationError)
+        added: dict[str, Any] = {} if "group" in table.columns else {"group": table.index.to_numpy()}
+        if self.task != "multilabel":
+            added["label"] = _named(table["label"].to_numpy(dtype=object), self.classes)
+        table = table.assign(**added)
+        check_rows(table, self.classes, self.task, EvaluationError)
+        self.targets: NDArray[Any] = targets_of(table, self.classes, self.task)
         self.probabilities: NDArray[np.float64] = _probabilities(table, self.classes, self.task)
-        added: dict[str, Any] = {f"p_{name}": self.probabilities[:, k] for k, name in enumerate(self.classes)}
-        self.targets: NDArray[Any]
-        if self.task == "multilabel":
-            self.targets = _findings(table, self.classes)
-        else:
-            added["label"] = _labels(table, self.classes)
-            self.targets = pd.Index(self.classes).get_indexer(pd.Index(added["label"])).astype(np.int64)
-        if "group" not in table.columns:
-            added["group"] = table.index.to_numpy()
-        elif (empty := table["group"].isna().to_numpy()).any():
-            raise EvaluationError(
-                f"{int(empty.sum())} images have no group, e.g. {_some(table.index[empty])}; fill the column, or drop "
-                "it if every image is a patient of its own"
-            )
-        self.table = table.assign(**added)
+        self.table = table.assign(**{f"p_{name}": self.probabilities[:, k] for k, name in enumerate(self.classes)})
 
     @property
     def binary(self) -> bool:
@@ -173,17 +165,6 @@ class Predictions:
         shown = ", ".join(f"{name} {n}" for name, n in zip(self.classes, counts, strict=True))
         return f"Predictions: {len(self)} images, {self.table['group'].nunique()} groups ({shown})"
 
-    def _check_classes(self, given: Sequence[str]) -> None:
-        n, least = len(self.classes), 1 if self.task == "multilabel" else 2
-        if isinstance(given, str) or n < least or len(set(self.classes)) < n:
-            needed = "one or more names" if least == 1 else "two or more names"
-            raise EvaluationError(f"classes are {given!r}; there must be {needed}, all different")
-        if self.task not in get_args(Task) or (self.task != "multilabel" and (self.task == "binary") != (n == 2)):
-            raise EvaluationError(
-                f"task={self.task!r} does not fit the {n} classes {self.classes}: two that exclude each other are "
-                "'binary', more are 'multiclass', findings that may occur together are 'multilabel'"
-            )
-
 
 def checked_threshold(threshold: Any) -> float:
     """``threshold`` as a float; EvaluationError when it is not one number."""
@@ -203,49 +184,18 @@ def checked_threshold(threshold: Any) -> float:
     return value
 
 
-def _some(ids: ArrayLike) -> str:
-    shown = np.asarray(ids).tolist()
-    return ", ".join(map(str, shown[:3])) + (", ..." if len(shown) > 3 else "")
-
-
 def _with_ids(table: pd.DataFrame) -> pd.DataFrame:
     if not isinstance(table, pd.DataFrame):
         raise EvaluationError(f"predictions need a DataFrame with one row per image, not {type(table).__name__}")
     table = table.set_index("image_id") if "image_id" in table.columns else table.rename_axis(index="image_id")
-    if len(table) == 0:
-        raise EvaluationError("the table of predictions has no rows")
     if not table.columns.is_unique:
-        raise EvaluationError(f"columns occur twice: {_some(table.columns[table.columns.duplicated()])}")
-    if not table.index.is_unique:
-        twice = table.index[table.index.duplicated()].unique()
-        raise EvaluationError(f"image ids must be unique; {len(twice)} occur more than once: {_some(twice)}")
+        raise EvaluationError(f"columns occur twice: {table.columns[table.columns.duplicated()].unique().tolist()}")
     return table
-
-
-def _natural_task(table: pd.DataFrame, classes: tuple[str, ...]) -> Task:
-    if "label" not in table.columns and all(f"y_{name}" in table.columns for name in classes):
-        return "multilabel"
-    return "binary" if len(classes) == 2 else "multiclass"
-
-
-def _findings(table: pd.DataFrame, classes: tuple[str, ...]) -> NDArray[np.float64]:
-    columns = [f"y_{name}" for name in classes]
-    for name in columns:
-        strange = table[name].notna() & ~table[name].isin([0, 1])
-        if strange.any():
-            raise EvaluationError(
-                f"'{name}' must be 1 (present), 0 (absent) or empty (not assessed); {int(strange.sum())} images have other "
-                f"values, e.g. {table.index[strange][0]}: {table[name][strange].iloc[0]}"
-            )
-    return table[columns].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _probabilities(table: pd.DataFrame, classes: tuple[str, ...], task: Task) -> NDArray[np.float64]:
     names = [f"p_{name}" for name in classes]
-    labels = [f"y_{name}" for name in classes] if task == "multilabel" else ["label"]
-    required = names[1:] if task == "binary" else names
-    if missing := [name for name in [*labels, *required] if name not in table.columns]:
-        raise EvaluationError(f"the table lacks the column(s) {missing}; it has {list(table.columns)}")
+    require_columns(table, names[1:] if task == "binary" else names, EvaluationError)
     present = [name for name in names if name in table.columns]
     try:
         values = table[present].to_numpy(dtype=np.float64, na_value=np.nan)
@@ -270,23 +220,14 @@ def _probabilities(table: pd.DataFrame, classes: tuple[str, ...], task: Task) ->
     return values
 
 
-def _labels(table: pd.DataFrame, classes: tuple[str, ...]) -> NDArray[Any]:
-    """Class names, N; integers that are no class names themselves are positions in ``classes``."""
-    labels = table["label"].to_numpy(dtype=object)
+def _named(labels: NDArray[Any], classes: tuple[str, ...]) -> NDArray[Any]:
+    """Integers that are no class names themselves are positions in ``classes``: their names."""
     known = pd.Index(classes).get_indexer(pd.Index(labels, dtype=object)) >= 0
-    if pd.api.types.infer_dtype(labels, skipna=False) == "integer" and not known.any():
-        positions = labels.astype(np.int64)
-        known = (positions >= 0) & (positions < len(classes))
-        if known.all():
-            return np.array(classes, dtype=object)[positions]
-    if not known.all():
-        counts = pd.Series(labels[~known]).value_counts(dropna=False)
-        shown = ", ".join(f"{label!r} ({n} images)" for label, n in counts.head(5).items())
-        raise EvaluationError(
-            f"labels must be one of the classes {classes} or a position 0..{len(classes) - 1}; found {shown}, "
-            f"e.g. {_some(table.index[~known])}"
-        )
-    return labels
+    if pd.api.types.infer_dtype(labels, skipna=False) != "integer" or known.any():
+        return labels
+    positions = labels.astype(np.int64)
+    inside = (positions >= 0) & (positions < len(classes))
+    return np.array(classes, dtype=object)[positions] if inside.all() else labels
 
 
 def refuse_synthetic(pred: Predictions) -> None:

@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional as F
 
-from medcourse.data.cohort import Cohort, Task
+from medcourse.data.cohort import Cohort
+from medcourse.data.labels import Task
 from medcourse.evaluation.metrics import auroc
 
 Floats = NDArray[np.float64]
