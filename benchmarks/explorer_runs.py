@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 import medcourse as mc
-from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
+from medcourse.networks.models import Classifier, SimpleCNN, pixel_statistics
 
 FILE = Path(mc.__file__).parent / "viewing" / "training_runs.json"
 RATES, SHARES, WIDTHS = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1), (0.5, 0.2, 0.1, 0.05), (2, 16, 64)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 import medcourse as mc
 from medcourse.data.cohort import Cohort
-from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
+from medcourse.networks.models import Classifier, SimpleCNN, pixel_statistics
 
 
 @dataclass(frozen=True)

@@ -39,9 +39,9 @@ if TYPE_CHECKING:
     from medcourse.imbalance.samplers import BalancedSampler as BalancedSampler
     from medcourse.imbalance.weights import class_weights as class_weights
     from medcourse.imbalance.weights import pos_neg_weights as pos_neg_weights
+    from medcourse.networks.models import build_model as build_model
     from medcourse.teaching import checks as checks
     from medcourse.training.augmentation import Augmentation as Augmentation
-    from medcourse.training.models import build_model as build_model
     from medcourse.training.trainer import Trainer as Trainer
     from medcourse.viewing import plot as plot
     from medcourse.viewing import widgets as widgets
@@ -77,7 +77,7 @@ _HOME = {
     "class_weights": "imbalance.weights",
     "pos_neg_weights": "imbalance.weights",
     "Augmentation": "training.augmentation",
-    "build_model": "training.models",
+    "build_model": "networks.models",
     "Trainer": "training.trainer",
 }
 _ROOMS = {

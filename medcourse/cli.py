@@ -58,8 +58,8 @@ def doctor() -> None:
 
     from medcourse.data.cache import cache_folder
     from medcourse.data.fetch import mirror
+    from medcourse.networks.seeds import SHIFT, seed_shift
     from medcourse.training.device import PRECISION, auto_precision
-    from medcourse.training.seeds import SHIFT, seed_shift
 
     typer.echo(f"medcourse {__version__}, Python {platform.python_version()}, {platform.platform()}")
     for package in ("torch", "torchvision", "lightning-fabric", "numpy", "pandas", "jupyterlab"):
@@ -169,10 +169,10 @@ def _execute_and_record(
     """Execute the lessons as asked, say a line for each, and return the problems."""
     import torch
 
+    from medcourse.networks.seeds import SHIFT
     from medcourse.teaching import build as builder
     from medcourse.teaching import record as verdicts
     from medcourse.training.device import PRECISION, auto_precision
-    from medcourse.training.seeds import SHIFT
 
     environment = {SHIFT: str(shift)} if shift else {}
     if precision != "auto":

@@ -16,8 +16,8 @@ from torch import nn
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.imbalance.samplers import BalancedSampler
+from medcourse.networks.models import build_model
 from medcourse.training.checkpoint import Checkpoint
-from medcourse.training.models import build_model
 from medcourse.training.trainer import Run, Trainer
 from tests.conftest import HANGS, make_cohort
 

@@ -223,7 +223,7 @@ def test_every_arm_runs_on_small_films(tmp_path, monkeypatch):
         raise SourceError("no network here")
 
     monkeypatch.setattr(chest_resampling, "sets", sets)
-    monkeypatch.setattr("medcourse.training.models.with_imagenet_weights", no_weights)
+    monkeypatch.setattr("medcourse.networks.models.with_imagenet_weights", no_weights)
     monkeypatch.setattr(chest_resampling, "GRID", 32)
     command = ["reproduce", "chest-resampling", "--size", "32", "--seeds", "1", "--epochs", "1", "--device", "cpu"]
     command += ["--out", str(tmp_path)]

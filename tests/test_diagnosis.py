@@ -14,7 +14,7 @@ from medcourse.diagnosis.evidence import Evidence
 from medcourse.diagnosis.scores import EDGES, edge_statistics
 from medcourse.errors import TrainingError
 from medcourse.imbalance.samplers import BalancedSampler
-from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
+from medcourse.networks.models import Classifier, SimpleCNN, pixel_statistics
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort, make_multilabel
 

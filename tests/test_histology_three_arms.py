@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 import medcourse as mc
 from medcourse import cli
 from medcourse.errors import EvaluationError, SourceError
+from medcourse.networks.models import build_model
 from medcourse.studies import find_study, histology_three_arms
 from medcourse.studies.results import COLUMNS, SCORES, Runs
-from medcourse.training.models import build_model
 
 PHANTOM = "histology-three-arms (phantom)"
 

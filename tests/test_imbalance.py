@@ -12,7 +12,7 @@ import torch
 from medcourse.errors import TrainingError
 from medcourse.imbalance.samplers import BalancedSampler
 from medcourse.imbalance.weights import class_weights, pos_neg_weights
-from medcourse.training.models import build_model
+from medcourse.networks.models import build_model
 from medcourse.training.trainer import Trainer
 from tests.conftest import HANGS, make_cohort, make_multilabel
 

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from medcourse.errors import TrainingError
 from medcourse.imbalance.losses import CostSensitiveLoss, FocalLoss, LogitAdjustedLoss, WeightedBCELoss
 from medcourse.imbalance.weights import class_weights, pos_neg_weights
-from medcourse.training.models import build_model
+from medcourse.networks.models import build_model
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort, make_multilabel
 

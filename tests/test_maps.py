@@ -5,8 +5,9 @@ from torch import nn
 
 from medcourse.errors import ExplanationError
 from medcourse.explanation.localisation import border_share
-from medcourse.explanation.maps import _last_picture, _run, activation_maps
-from medcourse.training.models import build_model
+from medcourse.explanation.maps import activation_maps
+from medcourse.networks.forward import last_picture, run_layers
+from medcourse.networks.models import build_model
 from tests.conftest import make_cohort
 
 
@@ -93,7 +94,7 @@ def test_frozen_models_and_their_layers(name, layer):
     assert all(weight.grad is None for weight in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
     model.eval()
-    assert _last_picture(model, _run(model, torch.rand(1, 1, 64, 64)), (1, 1, 64, 64)) == layer
+    assert last_picture(run_layers(model, torch.rand(1, 1, 64, 64))) == layer
 
 
 @pytest.mark.parametrize(
@@ -196,12 +197,12 @@ def test_what_was_made_in_inference_mode():
         activation_maps(model, images)
 
 
-def test_out_of_memory_is_no_fault_of_the_images():
+def test_out_of_memory_is_refused_with_advice():
     class Full(nn.Module):
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             raise torch.OutOfMemoryError("full")
 
-    with pytest.raises(torch.OutOfMemoryError):
+    with pytest.raises(ExplanationError, match=r"out of GPU memory\. Use a smaller batch_size"):
         activation_maps(Full(), spots())
 
 

@@ -13,9 +13,9 @@ from torch import nn
 from torchvision import models as zoo
 
 from medcourse.errors import IntegrityError, SourceError, StorageError, TrainingError
-from medcourse.training.models import IMAGENET_MEAN, MODELS, Classifier, build_model
+from medcourse.networks.models import IMAGENET_MEAN, MODELS, Classifier, build_model
+from medcourse.networks.weights import load_all_but
 from medcourse.training.trainer import Trainer
-from medcourse.training.weights import load_all_but
 from tests.conftest import make_cohort
 
 pytestmark = pytest.mark.usefixtures("one_thread")

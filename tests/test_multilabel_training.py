@@ -11,7 +11,7 @@ from torch import nn
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.evaluation.metrics import evaluate
-from medcourse.training.models import build_model
+from medcourse.networks.models import build_model
 from medcourse.training.trainer import Trainer
 from medcourse.training.validation import assessed_bce, judge
 from tests.conftest import make_cohort, make_multilabel

@@ -12,7 +12,7 @@ from torch.utils.data import BatchSampler, SequentialSampler
 import medcourse as mc
 from medcourse.errors import TrainingError
 from medcourse.imbalance.samplers import BalancedSampler
-from medcourse.training.models import build_model
+from medcourse.networks.models import build_model
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort
 

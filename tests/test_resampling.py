@@ -16,8 +16,8 @@ from medcourse.evaluation.metrics import evaluate
 from medcourse.imbalance import neighbours
 from medcourse.imbalance.features import encode
 from medcourse.imbalance.resampling import resample
+from medcourse.networks.models import build_model
 from medcourse.training.augmentation import Augmentation
-from medcourse.training.models import build_model
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort, make_multilabel
 

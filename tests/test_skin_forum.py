@@ -10,9 +10,9 @@ import medcourse as mc
 from medcourse import cli
 from medcourse.data.splits import Splits
 from medcourse.errors import SourceError, TrainingError
+from medcourse.networks.models import build_model
 from medcourse.studies import find_study, skin_forum
 from medcourse.studies.results import Results
-from medcourse.training.models import build_model
 from tests.conftest import make_cohort
 
 COMMAND = ["reproduce", "skin-forum", "--size", "16", "--seeds", "1", "--epochs", "2", "--device", "cpu", "--out"]

@@ -5,11 +5,11 @@ from torch import nn
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import LateralityError, TrainingError
+from medcourse.networks.models import Classifier, pixel_statistics
 from medcourse.training import device
 from medcourse.training.augmentation import Augmentation, restain
 from medcourse.training.batches import Batches, cut
 from medcourse.training.device import PRECISION, auto_precision, computes_in_bf16, make_fabric
-from medcourse.training.models import Classifier, pixel_statistics
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort
 

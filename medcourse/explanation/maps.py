@@ -1,7 +1,5 @@
 """Class activation maps: where in the image a convolutional network finds what speaks for a class (torchcam does it)."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from numbers import Integral
 from typing import Any, Literal
 
@@ -13,6 +11,16 @@ from torch.nn import functional as F
 from torchcam.methods import GradCAM, SmoothGradCAMpp
 
 from medcourse.errors import ExplanationError
+from medcourse.networks.forward import (
+    LayerRun,
+    evaluation_mode,
+    explained,
+    first_weight,
+    float_images,
+    is_picture,
+    last_picture,
+    run_layers,
+)
 
 _NOISE = 0.3  # of SmoothGrad-CAM++, in standard deviations of the pixels
 
@@ -84,12 +92,12 @@ def activation_maps(
         raise ExplanationError(f"images have shape {np.shape(images)}; give N x C x H x W")
     if not isinstance(batch_size, Integral) or batch_size < 1:
         raise ExplanationError(f"batch_size={batch_size!r}: give a whole number of 1 or more")
-    weight = next((weight for weight in model.parameters() if weight.is_floating_point()), torch.zeros(1))
+    weight = first_weight(model)
     maps = []
-    with _evaluating(model), torch.inference_mode(False), torch.enable_grad():
+    with evaluation_mode(model), torch.inference_mode(False), torch.enable_grad():
         ran = _run(model, _floats(images[:1]).to(weight))
-        _check_target(target, ran[-1][2])
-        layer = _last_picture(model, ran, np.shape(images)) if layer is None else _checked_layer(model, layer, ran)
+        _check_target(target, ran[-1].output)
+        layer = _found_layer(model, ran, np.shape(images)[2:]) if layer is None else _checked_layer(model, layer, ran)
         more = {"std": _NOISE * _pixel_std(model)} if method == "smoothgradcam++" else {}
         with _METHODS[method](model, layer, **more) as extractor:
             for start in range(0, len(images), batch_size):
@@ -102,36 +110,22 @@ def activation_maps(
 
 def _cells(extractor: GradCAM | _SmoothGradCAMpp, model: nn.Module, batch: Tensor, target: int | None) -> Tensor:
     """The maps as the layer has them, stretched to 0..1 in float32 (1e-8 is nothing in half precision): N x h x w."""
-    try:
+    no_gradient = (
+        "no gradient comes from the logits to the layer (is part of the model run without gradients, or was it made in "
+        "inference mode?)"
+    )
+    with explained(no_gradient, ExplanationError):
         logits = model(batch)
         classes = logits.argmax(1).tolist() if target is None else [int(target)] * len(batch)
         (cells,) = extractor(classes, logits, normalized=False)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError as error:
-        raise ExplanationError(
-            f"no gradient comes from the logits to the layer: {error}. Is part of the model run without gradients, or was "
-            "it made in inference mode?"
-        ) from error
     cells = cells.detach().float()
     cells = cells - cells.amin((1, 2), keepdim=True)
     return cells / (cells.amax((1, 2), keepdim=True) + 1e-8)
 
 
-@contextmanager
-def _evaluating(model: nn.Module) -> Iterator[None]:
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
 def _floats(images: Any) -> Tensor:
     pixels = images if isinstance(images, Tensor) else torch.from_numpy(np.ascontiguousarray(images))
-    floats = pixels.detach().float() / 255 if pixels.dtype == torch.uint8 else pixels.detach().float()
+    floats = float_images(pixels.detach()) if pixels.dtype == torch.uint8 else pixels.detach().float()
     if not (floats.min() >= 0 and floats.max() <= 1):  # nor NaN
         raise ExplanationError(
             f"images range from {floats.min():g} to {floats.max():g}; give uint8, or floats in [0, 1]"
@@ -139,62 +133,35 @@ def _floats(images: Any) -> Tensor:
     return floats
 
 
-_Ran = list[tuple[str, nn.Module, Any]]
-
-
-def _run(model: nn.Module, image: Tensor) -> _Ran:
-    """Name, module and output of every layer in the order in which they ran; last the model itself, named ""."""
-    ran: _Ran = []
-
-    def note(name: str) -> Any:
-        return lambda module, _inputs, output: ran.append((name, module, output))
-
-    hooks = [module.register_forward_hook(note(name)) for name, module in model.named_modules()]
-    try:
-        with torch.no_grad():
-            model(image)
-    except torch.OutOfMemoryError:
-        raise
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        raise ExplanationError(f"the model does not take images of {tuple(image.shape[1:])}: {error}") from error
-    finally:
-        for hook in hooks:
-            hook.remove()
-    logits = ran[-1][2]
+def _run(model: nn.Module, image: Tensor) -> list[LayerRun]:
+    with explained(f"the model does not take images of {tuple(image.shape[1:])}", ExplanationError):
+        ran = run_layers(model, image)
+    logits = ran[-1].output
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         what = tuple(logits.shape) if isinstance(logits, Tensor) else type(logits).__name__
         raise ExplanationError(f"the model gives {what}; maps need logits, N x K")
     return ran
 
 
-def _is_picture(output: Any) -> bool:
-    return isinstance(output, Tensor) and output.ndim == 4 and output[0, 0].numel() > 1
-
-
-def _checked_layer(model: nn.Module, layer: str, ran: _Ran) -> str:
+def _checked_layer(model: nn.Module, layer: str, ran: list[LayerRun]) -> str:
     named = dict(model.named_modules(remove_duplicate=False)).get(layer) if layer else None
-    found = [(name, output) for name, module, output in ran if module is named]
-    if not found:
-        names = [name for name, _, output in ran if name and _is_picture(output)]
+    runs = [run for run in ran if run.module is named]
+    if not runs:
+        names = [run.name for run in ran if run.name and is_picture(run.output)]
         raise ExplanationError(f"no layer '{layer}' ran in the model; pictures come from {', '.join(names[-8:])}")
-    own_name, output = found[-1]  # a module may have several names; torchcam knows its first
-    if not _is_picture(output):
+    if not is_picture(runs[-1].output):
         raise ExplanationError(f"the layer '{layer}' gives no picture (N x C x h x w of more than one cell)")
-    return own_name
+    return runs[-1].name  # a module may have several names; torchcam knows its first
 
 
-def _last_picture(model: nn.Module, ran: _Ran, shape: tuple[int, ...]) -> str:
-    """The last layer to give more than one cell before the head (the last linear layer or convolution) runs."""
-    heads = [number for number, (_, module, _) in enumerate(ran) if isinstance(module, nn.Linear | nn.Conv2d)]
-    last = {name: number for number, (name, _, _) in enumerate(ran)}  # a layer that runs again is seen at its last run
-    before = enumerate(ran[: heads[-1]] if heads else [])
-    pictures = [name for number, (name, _, output) in before if _is_picture(output) and last[name] == number]
-    if not pictures:
+def _found_layer(model: nn.Module, ran: list[LayerRun], size: tuple[int, ...]) -> str:
+    layer = last_picture(ran)
+    if layer is None:
         raise ExplanationError(
-            f"no layer of {type(model).__name__} gives more than one cell for images of {tuple(shape[2:])} pixels; use "
-            "larger images, or name a layer"
+            f"no layer of {type(model).__name__} gives more than one cell for images of {size} pixels; use larger images, "
+            "or name a layer"
         )
-    return pictures[-1]
+    return layer
 
 
 def _pixel_std(model: nn.Module) -> float:

@@ -1,8 +1,6 @@
 """The feature space of an encoder: what a network sees in each image, one row of numbers."""
 
 from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,9 +10,9 @@ from torch import Tensor, nn
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
+from medcourse.networks.forward import evaluation_mode, explained, features, first_weight
+from medcourse.networks.models import Classifier
 from medcourse.training.batches import Batches, cut
-from medcourse.training.models import Classifier, evaluation_mode
-from medcourse.training.preconditions import explained
 
 _BATCH = 128
 
@@ -73,16 +71,13 @@ def encode(cohort: Cohort, encoder: nn.Module) -> Features:
         raise TrainingError(f"{cohort.name} is multilabel; take one finding: cohort.relabel(..., positive=...)")
     if not isinstance(encoder, nn.Module):
         raise TrainingError(f"the encoder is a {type(encoder).__name__}; give a torch module, e.g. mc.build_model(...)")
-    weight = next((weight for weight in encoder.parameters() if weight.is_floating_point()), torch.zeros(1))
+    weight = first_weight(encoder)
     data = Batches(cohort, weight.device)
     what = f"{cohort.channels} x {cohort.size} x {cohort.size} pixels"
     with (
         evaluation_mode(encoder),
         torch.inference_mode(),
-        explained(
-            f"the encoder does not take the images of {cohort.name} ({what}); build it for this cohort",
-            passing=(torch.OutOfMemoryError,),
-        ),
+        explained(f"the encoder does not take the images of {cohort.name} ({what}); build it for this cohort"),
     ):
         values = torch.cat(
             [_one_row_each(encoder, data.read(rows)[0].to(weight.dtype)) for rows in cut(range(len(data)), _BATCH)]
@@ -96,24 +91,8 @@ def encode(cohort: Cohort, encoder: nn.Module) -> Features:
 
 
 def _one_row_each(encoder: nn.Module, images: Tensor) -> Tensor:
-    seen = _before_the_head(encoder, images) if isinstance(encoder, Classifier) else encoder(images)
+    seen = features(encoder, images) if isinstance(encoder, Classifier) else encoder(images)
     if not isinstance(seen, Tensor) or seen.ndim not in (2, 4) or len(seen) != len(images):
         what = tuple(seen.shape) if isinstance(seen, Tensor) else type(seen).__name__
         raise TrainingError(f"the encoder gave {what} for {len(images)} images; it must give N x D or N x D x h x w")
     return (seen.mean((2, 3)) if seen.ndim == 4 else seen).float().cpu()
-
-
-def _before_the_head(model: Classifier, images: Tensor) -> Tensor:
-    """What enters the last layer (a linear one, or SqueezeNet's 1 x 1 convolution)."""
-    head = [module for module in model.modules() if isinstance(module, nn.Linear | nn.Conv2d)][-1]
-    seen: list[Tensor] = []
-    hook = head.register_forward_pre_hook(partial(_keep, seen))
-    try:
-        model(images)
-    finally:
-        hook.remove()
-    return seen[0]
-
-
-def _keep(seen: list[Tensor], _module: nn.Module, inputs: tuple[Any, ...]) -> None:
-    seen.append(inputs[0])

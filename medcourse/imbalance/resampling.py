@@ -19,8 +19,9 @@ from medcourse.data.synthetic import is_synthetic
 from medcourse.errors import LeakageError, TrainingError
 from medcourse.imbalance.features import Features, encode
 from medcourse.imbalance.neighbours import interpolate, mix, pixels, rows_of
+from medcourse.networks.forward import float_images
+from medcourse.networks.seeds import check_seed
 from medcourse.training.augmentation import Augmentation
-from medcourse.training.seeds import check_seed
 
 Method = Literal["under", "over", "smote", "borderline-smote", "adasyn", "augment"]
 _BATCH = 64  # images that are augmented at once
@@ -160,7 +161,7 @@ def _changed(images: ImageRows, policy: str | Augmentation, seed: int) -> NDArra
     new = np.empty(images.shape, dtype=np.uint8)
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, len(images), _BATCH):
-        floats = torch.from_numpy(images[start : start + _BATCH]).float() / 255
+        floats = float_images(torch.from_numpy(images[start : start + _BATCH]))
         new[start : start + _BATCH] = (augmentation(floats, generator) * 255).round().byte().numpy()
     return new
 

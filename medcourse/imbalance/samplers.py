@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 
 from medcourse.errors import TrainingError
 from medcourse.imbalance.weights import refuse_findings
-from medcourse.training.seeds import training_seed
+from medcourse.networks.seeds import training_seed
 
 
 class BalancedSampler:

@@ -16,9 +16,9 @@ import torch
 from matplotlib.figure import Figure
 
 import medcourse as mc
+from medcourse.networks.models import Classifier, SimpleCNN, pixel_statistics
 from medcourse.studies.comparison import dots, markdown, with_range
 from medcourse.studies.results import Outcome, Runs
-from medcourse.training.models import Classifier, SimpleCNN, pixel_statistics
 
 NAME = "one-class-collapse"
 EPOCHS = 8

@@ -20,7 +20,7 @@ from matplotlib.figure import Figure
 
 from medcourse.errors import EvaluationError
 from medcourse.evaluation.predictions import Predictions
-from medcourse.training.seeds import SHIFT, seed_shift
+from medcourse.networks.seeds import SHIFT, seed_shift
 
 COLUMNS = ["study", "arm", "seed", "split", "metric", "value", "size", "epochs", "device", "torch", "seconds"]
 _KEY = ["arm", "seed", "size", "epochs", "device"]

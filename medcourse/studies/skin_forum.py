@@ -25,10 +25,10 @@ from torch.utils.data import SubsetRandomSampler
 import medcourse as mc
 from medcourse.data.splits import Splits
 from medcourse.evaluation.metrics import auroc
+from medcourse.networks.models import Classifier
 from medcourse.studies.comparison import dots, markdown, told, with_range
 from medcourse.studies.pretrained import Weights, told_of_starts, weights_at_hand
 from medcourse.studies.results import Outcome, Runs
-from medcourse.training.models import Classifier
 
 NAME = "skin-forum"
 NETWORK = "resnet18"

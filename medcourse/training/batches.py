@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from medcourse.data.cohort import Cohort
+from medcourse.networks.forward import float_images
 
 _GPU_SHARE = 0.5  # of the free GPU memory that a cohort may take
 
@@ -41,8 +42,7 @@ class Batches:
             pixels = torch.from_numpy(self._cohort.read(rows)).to(self._device)
         else:
             pixels = self._resident[index]
-        images = pixels.contiguous(memory_format=torch.channels_last).float().div_(255)
-        return images, self.targets[index]
+        return float_images(pixels.contiguous(memory_format=torch.channels_last)), self.targets[index]
 
 
 def targets_of(cohort: Cohort, device: torch.device) -> Tensor:

@@ -2,16 +2,15 @@
 
 import math
 import operator
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
+from medcourse.networks.forward import explained
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 
@@ -95,7 +94,7 @@ def checked(loss: Loss) -> Loss:
 
     def value(logits: Tensor, targets: Tensor) -> Tensor:
         what = f"the loss {name} fails on logits {_shape(logits)} and targets {_shape(targets)}"
-        with explained(what, passing=(torch.OutOfMemoryError,)):
+        with explained(what):
             found = loss(logits, targets)
         if not isinstance(found, Tensor) or found.ndim:
             raise TrainingError(
@@ -123,23 +122,6 @@ def rows_of(sampler: Iterable[int], n: int) -> list[int]:
             "(mc.BalancedSampler(train.targets))"
         )
     return rows
-
-
-@contextmanager
-def explained(what: str, passing: tuple[type[Exception], ...] = ()) -> Iterator[None]:
-    """Say in one sentence where an error inside torch (or inside a model or loss of the user's) came from.
-
-    Args:
-        what: what was tried, where.
-        passing: errors that are somebody else's to handle.
-    """
-    try:
-        yield
-    except passing:
-        raise
-    except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as error:
-        reason = next(iter(str(error).splitlines()), "no reason given")
-        raise TrainingError(f"{what}: {type(error).__name__}: {reason}") from error
 
 
 def _shape(value: object) -> str:

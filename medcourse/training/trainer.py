@@ -15,25 +15,24 @@ from tqdm import tqdm
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.evaluation.predictions import Predictions
+from medcourse.networks.forward import evaluation_mode, explained
+from medcourse.networks.seeds import training_seed
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import Batches, cut
 from medcourse.training.checkpoint import Checkpoint, Settings, describe, restore
 from medcourse.training.device import Precision, give_memory_back, make_fabric
 from medcourse.training.memory import Portion, gradients
-from medcourse.training.models import evaluation_mode
 from medcourse.training.preconditions import (
     Loss,
     check_cohorts,
     check_logits,
     check_numbers,
     checked,
-    explained,
     learning,
     rows_of,
 )
 from medcourse.training.preconditions import describe as needs
 from medcourse.training.run import Progress, Run
-from medcourse.training.seeds import training_seed
 from medcourse.training.validation import default_loss, judge, probabilities
 
 _EVAL_BATCH = 128

@@ -1,8 +1,7 @@
 """Models: a small network, and torchvision's ResNets, DenseNets and SqueezeNet, for any number of classes."""
 
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,9 +12,8 @@ from torchvision import models as zoo
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
-from medcourse.training.batches import cut
-from medcourse.training.seeds import training_seed
-from medcourse.training.weights import with_imagenet_weights
+from medcourse.networks.seeds import training_seed
+from medcourse.networks.weights import with_imagenet_weights
 
 Train = Literal["all", "head", "last-block"]
 
@@ -157,24 +155,12 @@ def _paths(network: nn.Module, parts: list[nn.Module]) -> list[str]:
     return [path_of[part] for part in parts]
 
 
-@contextmanager
-def evaluation_mode(model: nn.Module) -> Iterator[None]:
-    """Evaluation mode for the block; then every module has its own mode back (a frozen batch norm stays frozen)."""
-    modes = {module: module.training for module in model.modules()}
-    model.eval()
-    try:
-        yield
-    finally:
-        for module, training in modes.items():
-            module.training = training
-
-
 def pixel_statistics(cohort: Cohort) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel in [0, 1], over at most 1,000 images spread over the cohort."""
     rows = range(0, len(cohort), max(1, len(cohort) // _SAMPLE))
     counts = np.zeros((cohort.channels, 256))
-    for part in cut(rows, 64):  # counted by value, chunk by chunk: floats of all pixels would take 300 MB
-        pixels = cohort.read(part)
+    for start in range(0, len(rows), 64):  # counted by value, chunk by chunk: floats of all pixels would take 300 MB
+        pixels = cohort.read(rows[start : start + 64])
         counts += [np.bincount(pixels[:, channel].ravel(), minlength=256) for channel in range(cohort.channels)]
     shares, values = counts / counts.sum(axis=1, keepdims=True), np.arange(256) / 255
     mean = shares @ values
