@@ -34,7 +34,7 @@ class CohortError(MedcourseError):
 
 
 class SplitError(MedcourseError):
-    """The split asked for cannot be drawn from this cohort."""
+    """The split or the sample asked for cannot be drawn from this cohort."""
 
 
 class LeakageError(MedcourseError):

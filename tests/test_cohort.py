@@ -80,13 +80,13 @@ def test_relabel_states_the_positive_class_and_drops_the_rest():
     ("mapping", "positive", "named"),
     [
         ({"nv": "a", "mel": "b"}, None, "state which"),
-        ({"nv": "a", "mel": "b"}, "c", "none of the new classes"),
+        ({"nv": "a", "mel": "b"}, "c", "none of the classes"),
         ({"nv": "a", "cancer": "b"}, "b", "no class"),
-        ({"nv": "a", "mel": "a"}, "a", "one class only"),
+        ({"nv": "a", "mel": "a"}, "a", r"1 class\(es\)"),
         (
             {"nv": "a", "mel": "b", "bcc": "c"},
             "b",
-            r"positive='b' is for two classes; the mapping leaves 3: .*two classes",
+            r"positive='b' is for two classes; the mapping has 3: .*two classes",
         ),
     ],
 )
@@ -212,5 +212,5 @@ def test_the_container_does_not_load_the_downloader():
     code = "import sys; import medcourse.data.cohort; print(*sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name for name in done.stdout.split() if name.startswith("medcourse.data.")}
-    assert loaded == {"medcourse.data.cohort", "medcourse.data.labels", "medcourse.data.rows"}
+    assert loaded == {f"medcourse.data.{name}" for name in ("cohort", "draws", "labels", "rows")}
     assert not {"pooch", "requests", "pydantic", "PIL"} & set(done.stdout.split())

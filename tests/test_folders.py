@@ -311,7 +311,7 @@ def test_findings_of_a_table(films: Path, sheet: pd.DataFrame):
         ({"dx": "ill"}, {}, r"1 class\(es\)"),
         (None, {"positive": None}, "state which"),
         (None, {"label": ["mass"]}, "relabel"),
-        ({"mass": 2}, {"label": ["mass"], "positive": None}, "'y_mass' outside 0, 1"),
+        ({"mass": 2}, {"label": ["mass"], "positive": None}, "'y_mass' outside 1"),
     ],
 )
 def test_what_is_wrong_with_a_table(films: Path, sheet: pd.DataFrame, change, arguments, named):

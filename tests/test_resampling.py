@@ -286,7 +286,7 @@ def test_parents_are_followed_by_any_column():
     cohort.table["lesion"] = [f"lesion {g}" for g in cohort.table["group"]]
     result = resample(cohort, "smote")
     sets = {"train": result.subset(result.table["synthetic"]), "test": cohort}
-    lesions = find_leaks(sets, by="lesion").groups["group"]
+    lesions = find_leaks(sets, group="lesion").groups["group"]
     assert lesions.tolist() == [f"lesion {g}" for g in find_leaks(sets).groups["group"]]
     assert len(lesions) > 3
 

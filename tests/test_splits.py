@@ -8,7 +8,7 @@ import medcourse as mc
 from medcourse.data.cohort import Cohort
 from medcourse.data.leaks import find_leaks
 from medcourse.data.splits import split
-from medcourse.errors import CohortError, LeakageError, SplitError
+from medcourse.errors import ArgumentError, CohortError, LeakageError, SplitError
 from tests.conftest import make_cohort, make_multilabel
 
 
@@ -36,8 +36,18 @@ def test_no_group_on_both_sides_and_every_image_once(seed: int):
 
 @pytest.mark.parametrize("seed", [-1, 1.5, "a", None, True])
 def test_a_seed_is_a_whole_number(seed):
-    with pytest.raises(SplitError, match="must be a whole number of 0 or more"):
+    with pytest.raises(ArgumentError, match="whole number of 0 or more"):
         split(imbalanced(), seed=seed)
+    with pytest.raises(ArgumentError, match="whole number of 0 or more"):
+        imbalanced().sample(10, seed=seed)
+
+
+def test_three_parts_unpack_and_an_absent_one_is_none():
+    cohort = imbalanced()
+    splits = split(cohort, test=0.2, val=0.1)
+    assert all(a is b for a, b in zip(splits, (splits.train, splits.val, splits.test), strict=True))
+    train, val, test = split(cohort, test=0.2, val=None)
+    assert (len(train) + len(test), val) == (len(cohort), None)
 
 
 def test_same_seed_same_split_other_seed_other_split():
@@ -48,7 +58,7 @@ def test_same_seed_same_split_other_seed_other_split():
 
 
 def test_image_by_image_leaks_and_the_leak_is_found():
-    splits = split(imbalanced(), by=None)
+    splits = split(imbalanced(), group=None)
     leaks = find_leaks(splits)
     assert leaks
     assert set(leaks.groups.columns) == {"left", "right", "group", "n_left", "n_right"}
@@ -78,7 +88,7 @@ def test_training_left_without_a_class():
     cohort = Cohort(np.asarray(base.images), table, base.classes)
     with pytest.raises(SplitError, match="left without a class"):
         split(cohort, test=0.5, val=0.0, prevalence=0.5)
-    with pytest.raises(SplitError, match="no image of 'healthy'"):
+    with pytest.raises(SplitError, match="only images of 'ill'"):
         split(cohort, test=0.1, val=0.0, prevalence=0.999)
 
 
@@ -93,7 +103,7 @@ def test_an_official_test_set():
     half = cohort.table.index[: 100 + int(np.argmax(same[100:]))]  # ends inside a group
     with pytest.raises(LeakageError, match="both inside and outside"):
         split(cohort, test=half)
-    assert split(cohort, test=half, by=None).test is not None
+    assert split(cohort, test=half, group=None).test is not None
 
 
 def ids_of(cohort: Cohort, *groups: int) -> list[str]:
@@ -101,16 +111,16 @@ def ids_of(cohort: Cohort, *groups: int) -> list[str]:
     return cohort.table.index[cohort.table["group"].isin(named)].tolist()
 
 
-@pytest.mark.parametrize("by", ["group", None])
+@pytest.mark.parametrize("group", ["group", None])
 @pytest.mark.parametrize("seed", range(5))
-def test_an_official_validation_set_is_set_aside_before_the_test_set_is_drawn(seed: int, by: str | None):
+def test_an_official_validation_set_is_set_aside_before_the_test_set_is_drawn(seed: int, group: str | None):
     cohort = imbalanced()
     official = ids_of(cohort, *range(60))
-    splits = split(cohort, test=0.3, val=official, by=by, seed=seed)
+    splits = split(cohort, test=0.3, val=official, group=group, seed=seed)
     assert splits.val.table.index.tolist() == official
     assert splits.table().loc["test", "images"] == pytest.approx(180, abs=4)
     assert sum(len(part) for _, part in splits.items()) == len(cohort)
-    if by:
+    if group:
         assert not find_leaks(splits).groups.size
     assert splits.train.table.index.intersection(official).empty
 
@@ -171,17 +181,70 @@ def test_a_few_large_groups():
     ("arguments", "named"),
     [
         ({"test": 0.7, "val": 0.3}, "sum to less than 1"),
-        ({"test": -0.1}, "shares of 0 or more"),
-        ({"test": ...}, "test=Ellipsis is not a number; give a share"),
-        ({"val": float("nan")}, "val=nan is not a number"),
-        ({"by": "patient"}, "no such column"),
+        ({"test": -0.1}, "test=-0.1"),
+        ({"test": "0.2"}, "test='0.2'"),
+        ({"test": ...}, "test is still ..."),
+        ({"val": float("nan")}, "val=nan"),
         ({"prevalence": 1.5}, "between 0 and 1"),
         ({"prevalence": 0.5, "stratify": False}, "stratify"),
     ],
 )
-def test_a_wrong_request(arguments, named):
-    with pytest.raises(SplitError, match=named):
+def test_a_wrong_argument(arguments, named):
+    with pytest.raises(ArgumentError, match=named):
         split(imbalanced(), **arguments)
+
+
+@pytest.mark.parametrize("draw", [split, lambda cohort, group: cohort.sample(20, group=group)])
+def test_a_column_that_does_not_say_whose_images_these_are(draw):
+    cohort = imbalanced()
+    with pytest.raises(SplitError, match=r"'patient': the table has no such column"):
+        draw(cohort, group="patient")
+    cohort.table["patient"] = cohort.table["group"].where(cohort.table.index != "i0003")
+    with pytest.raises(SplitError, match="empty for 1 images"):
+        draw(cohort, group="patient")
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_sample_of_whole_groups(seed: int):
+    cohort = imbalanced()
+    drawn = cohort.sample(200, seed=seed)
+    assert len(drawn) == pytest.approx(200, abs=4)
+    assert not set(drawn.table["group"]) & set(cohort.table["group"][~cohort.table.index.isin(drawn.table.index)])
+    assert drawn.table.index.tolist() == [i for i in cohort.table.index if i in set(drawn.table.index)]
+    assert len(cohort.sample(200, group=None, seed=seed)) == 200
+    assert cohort.sample(200, seed=seed).table.index.equals(drawn.table.index)
+
+
+def test_the_class_shares_of_a_sample_are_chance_unless_stated():
+    cohort = imbalanced(1200, share=0.3)
+    shares = [cohort.sample(100, group=None, seed=seed).targets.mean() for seed in range(20)]
+    assert len(set(shares)) > 5
+    assert np.mean(shares) == pytest.approx(cohort.targets.mean(), abs=0.03)
+    assert cohort.sample(100, prevalence=0.1, group=None).counts().to_list() == [90, 10]
+    assert cohort.sample(200, prevalence=0.5).counts().to_list() == pytest.approx([100, 100], abs=3)
+
+
+def test_a_sample_at_a_prevalence_is_the_test_set_of_such_a_split():
+    """The studies drew their images so before ``sample`` was there; their committed results are of these images."""
+    cohort = imbalanced(1200, share=0.3)
+    for seed in range(3):
+        drawn = split(cohort, test=230 / len(cohort), val=0, prevalence=0.1, seed=seed).test
+        assert cohort.sample(230, prevalence=0.1, seed=seed).table.index.equals(drawn.table.index)
+
+
+def test_a_sample_that_cannot_be_drawn():
+    cohort = imbalanced()
+    with pytest.raises(SplitError, match="needs 601 images, but only 600 are left"):
+        cohort.sample(601)
+    with pytest.raises(SplitError, match=r"needs 300 images of 'ill', but only \d+ are left"):
+        cohort.sample(600, prevalence=0.5)
+    with pytest.raises(ArgumentError, match="n=0"):
+        cohort.sample(0)
+    with pytest.raises(CohortError, match="none of them is the positive one"):
+        make_cohort(60, classes=("a", "b", "c")).sample(10, prevalence=0.5)
+    table = cohort.table.assign(group="one")
+    with pytest.raises(SplitError, match="no group is small enough"):
+        Cohort(np.asarray(cohort.images), table, cohort.classes).sample(10)
 
 
 def test_identical_pictures_are_found_whatever_their_names():
@@ -205,7 +268,16 @@ def test_clean_is_falsy_and_one_set_is_refused():
     with pytest.raises(CohortError, match="two or more"):
         find_leaks({"train": a})
     with pytest.raises(CohortError, match="no such column"):
-        find_leaks({"train": a, "test": b}, by="patient")
+        find_leaks({"train": a, "test": b}, group="patient")
+
+
+def test_leaks_of_single_images():
+    cohort = make_cohort(20)
+    halves = {"train": cohort.subset(cohort.table.index[:9]), "test": cohort.subset(cohort.table.index[9:])}
+    assert find_leaks(halves).groups["group"].tolist() == ["g004"]
+    assert not find_leaks(halves, group=None)
+    both = find_leaks({"train": cohort, "test": halves["test"]}, group=None).groups
+    assert both["group"].tolist() == halves["test"].table.index.tolist()
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -219,7 +291,7 @@ def test_every_finding_keeps_its_share(seed: int):
     for finding, total in films.counts().items():
         assert table.loc["test", finding] == pytest.approx(0.2 * total, abs=2)
         assert table.loc["val", finding] == pytest.approx(0.1 * total, abs=2)
-    with pytest.raises(SplitError, match="binary cohort"):
+    with pytest.raises(CohortError, match="none of them is the positive one"):
         split(films, prevalence=0.5)
 
 

@@ -129,7 +129,7 @@ films.table[["label", "split", "name_id", "pathogen", "group"]].sample(6, random
 # You can read in many places that this set leaks: "patients stand in both the training and the test folder". Ask the data.
 
 # %%
-mc.find_leaks({"train": train, "test": test}, by="name_id")
+mc.find_leaks({"train": train, "test": test}, group="name_id")
 
 # %% [markdown]
 # That looks bad. **Before you go on, guess:** are these the same children?
@@ -244,7 +244,7 @@ print(f"{child.nunique()} children; {int((child.value_counts() > 1).sum())} have
 # %%
 films.table["child"] = child
 train, test = (films.subset(films.table["split"].eq(part)) for part in ("train", "test"))
-leaks = mc.find_leaks({"train": train, "test": test}, by="child")
+leaks = mc.find_leaks({"train": train, "test": test}, group="child")
 leaks
 
 # %% [markdown]
@@ -253,8 +253,8 @@ leaks
 # films of many children on both sides:
 
 # %%
-careless = mc.split(films, test=0.2, val=0, by=None, seed=0)
-mc.find_leaks(careless, by="child")
+careless = mc.split(films, test=0.2, val=0, group=None, seed=0)
+mc.find_leaks(careless, group="child")
 
 # %% [markdown]
 # ## 3 How did each image get its label?
@@ -395,8 +395,8 @@ print(f"red minus green: {against_monitored:.3f} against monitored nevi, {agains
 # %%
 simple = {}
 for name, part in {"all nevi": pair, "cut-out nevi only": pair.subset(cut_out)}.items():
-    parts = mc.split(part, test=0.25, val=0, seed=0)
-    scores = mc.simple_baseline(parts.train, parts.test)
+    train_part, _, test_part = mc.split(part, test=0.25, val=0, seed=0)
+    scores = mc.simple_baseline(train_part, test_part)
     simple[name] = mc.evaluate(scores, seed=0).loc["auroc", ["value", "low", "high"]]
 pd.DataFrame(simple).T.astype(float).round(3)
 
@@ -509,7 +509,7 @@ mc.checks.verdicts({
     "the folders share names but no child of one pathogen": bool(shared_names > 0 and same_pathogen == 0),
     "films of one number and pathogen resemble each other more than others": (low, ">", 0),
     "no child stands in both folders": len(leaks.groups) == 0,
-    "a split by image puts films of one child on both sides": len(mc.find_leaks(careless, by="child").groups) > 0,
+    "a split by image puts films of one child on both sides": len(mc.find_leaks(careless, group="child").groups) > 0,
     "every melanoma is proven by histology, not every nevus": bool(melanoma_proven == 1 and nevus_proven < 0.9),
     "the kind of proof alone tells melanoma from nevus": (proof.loc["auroc", "low"], ">", 0.5),
     "among nevi alone, one colour number tells who was monitored": (road.auroc_by.loc["red-green", "follow_up"], ">", 0.9),

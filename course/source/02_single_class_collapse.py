@@ -66,15 +66,15 @@ pair = excised.relabel(names, positive="melanoma")
 pair
 
 # %% [markdown]
-# The forum's set had about 2,300 images with 10 % melanoma. `mc.split` can draw a set with a stated share of the disease,
-# whole lesions at a time. Then we split that set by lesion into training, validation (radiology journals say *tuning set*)
+# The forum's set had about 2,300 images with 10 % melanoma. `sample` draws a set with a stated share of the disease, whole
+# lesions at a time. Then we split that set by lesion into training, validation (radiology journals say *tuning set*)
 # and test set.
 
 # %%
 def forum_sets(cohort):
     """About 2,300 images with 10 % melanoma, split by lesion."""
-    forum = mc.split(cohort, test=2300 / len(cohort), val=0, prevalence=0.10, seed=0).test
-    return mc.split(forum, test=0.25, val=0.15, by="group", seed=0)
+    forum = cohort.sample(2300, prevalence=0.10, seed=0)
+    return mc.split(forum, test=0.25, val=0.15, group="group", seed=0)
 
 
 splits = forum_sets(pair)

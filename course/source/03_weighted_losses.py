@@ -53,8 +53,8 @@ import medcourse as mc
 skin = mc.load("ham10000", size=64)
 excised = skin.subset(skin.table["dx_type"] == "histo")
 pair = excised.relabel({"nv": "nevus", "mel": "melanoma"}, positive="melanoma")
-forum = mc.split(pair, test=2300 / len(pair), val=0, prevalence=0.10, seed=0).test
-splits = mc.split(forum, test=0.25, val=0.15, by="group", seed=0)
+forum = pair.sample(2300, prevalence=0.10, seed=0)
+splits = mc.split(forum, test=0.25, val=0.15, group="group", seed=0)
 train = splits.train
 splits.table()
 

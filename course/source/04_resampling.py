@@ -58,8 +58,7 @@ import pandas as pd
 films = mc.load("chest-xray-pneumonia", size=48)
 test = films.subset(films.table["split"].eq("test"))
 folder = films.subset(films.table["split"].eq("train"))
-drawn = mc.split(folder, test=1250 / len(folder), val=500 / len(folder), seed=0)
-train, val, others = drawn.test, drawn.val, drawn.train
+others, val, train = mc.split(folder, val=500 / len(folder), test=1250 / len(folder), seed=0)
 
 parts = {"train": train, "val": val, "test": test, "others": others}
 table = pd.DataFrame({name: part.counts() for name, part in parts.items()}).T

@@ -1,6 +1,6 @@
 """A cohort: images, one table row for each, and who the group (patient or lesion) of each image is."""
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -8,8 +8,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-from medcourse.data.labels import Task, check_rows, label_columns, require_columns, targets_of, task_of
-from medcourse.data.rows import ImageRows, ImageStack
+from medcourse.data.draws import sampled
+from medcourse.data.labels import (
+    Task,
+    check_rows,
+    label_columns,
+    positive_last,
+    require_columns,
+    targets_of,
+    task_of,
+)
+from medcourse.data.rows import ImageRows, ImageStack, check_stacks, positions_of, view
 from medcourse.errors import CohortError
 
 if TYPE_CHECKING:
@@ -54,7 +63,7 @@ class Cohort:
         laterality: bool = False,
         is_phantom: bool = False,
     ) -> None:
-        _check_images(images, masks, len(table))
+        check_stacks(images, masks, len(table))
         self.name = name
         self.classes = tuple(classes)
         self.laterality = laterality
@@ -154,12 +163,12 @@ class Cohort:
     @property
     def images(self) -> NDArray[np.uint8] | ImageRows:
         """uint8, N x C x H x W: the memory-mapped array, or for a subset a view of its rows."""
-        return self._view(self._base)
+        return view(self._base, self._rows)
 
     @property
     def masks(self) -> NDArray[np.uint8] | ImageRows | None:
         """uint8, N x H x W, 1 inside; None when the data set has none."""
-        return None if self._masks is None else self._view(self._masks)
+        return None if self._masks is None else view(self._masks, self._rows)
 
     @property
     def positive(self) -> str:
@@ -226,19 +235,7 @@ class Cohort:
         Raises:
             CohortError: a mask of another length, ids that do not exist or occur twice, or nothing left.
         """
-        if callable(which):
-            which = which(self.table)
-        if isinstance(which, pd.Series) and which.dtype == bool:
-            if not which.index.equals(self.table.index):
-                raise CohortError(f"the mask's index is not that of {self.name}.table; build it from this table")
-            which = which.to_numpy()
-        chosen = np.asarray(which)
-        if chosen.dtype == bool:
-            if chosen.shape != (len(self),):
-                raise CohortError(f"the mask has {chosen.size} values, {self.name} has {len(self)} images")
-            positions = np.flatnonzero(chosen)
-        else:
-            positions = self._positions(chosen)
+        positions = positions_of(which, self.table, self.name)
         if len(positions) == 0:
             raise CohortError(f"this subset of {self.name} holds no image")
         return self._with(positions, self.table.iloc[positions], self.classes, self.task)
@@ -268,23 +265,28 @@ class Cohort:
         names = list(dict.fromkeys(mapping.values()))
         if self.task == "multilabel":
             return self._relabel_findings(mapping, names, positive)
-        if len(names) < 2:
-            raise CohortError(f"relabel leaves one class only ({', '.join(names)}); a cohort needs two")
-        if positive is None and len(names) == 2:
-            raise CohortError(f"state which of {names} is the positive class: relabel(..., positive=...)")
-        if positive is not None and positive not in names:
-            raise CohortError(f"positive='{positive}' is none of the new classes {names}")
-        if positive is not None and len(names) > 2:
-            raise CohortError(
-                f"positive='{positive}' is for two classes; the mapping leaves {len(names)}: {names}. Leave positive= out, or "
-                "map the labels to two classes"
-            )
-        if positive is not None:
-            names = [name for name in names if name != positive] + [positive]
-        kept = np.flatnonzero(self.table["label"].isin(list(mapping)).to_numpy())
-        table = self.table.iloc[kept].copy()
-        table["label"] = table["label"].map(dict(mapping))
-        return self._with(kept, table, tuple(names), "binary" if len(names) == 2 else "multiclass")
+        classes = positive_last(names, positive, "the mapping", CohortError)
+        kept = np.flatnonzero(self.table["label"].isin(list(mapping)))
+        table = self.table.iloc[kept]
+        table = table.assign(label=table["label"].map(dict(mapping)))
+        return self._with(kept, table, classes, "binary" if len(classes) == 2 else "multiclass")
+
+    def sample(self, n: int, prevalence: float | None = None, group: str | None = "group", seed: int = 0) -> "Cohort":
+        """A random sample of about ``n`` images in whole groups; exactly ``n`` where groups are single images.
+
+        Args:
+            n: number of images, 1 or more.
+            prevalence: share of the positive class in the sample, 0 < prevalence < 1 (binary cohorts); None leaves it to
+                chance.
+            group: table column that names whose images stay together; None: each image alone.
+            seed: the same seed and cohort give the same sample.
+
+        Raises:
+            ArgumentError: a number outside its range.
+            SplitError: no such column, fewer images (of a class) than are asked for, or no group that is small enough.
+            CohortError: a prevalence of a cohort that is not binary.
+        """
+        return self.subset(sampled(self, n, prevalence, group, seed))
 
     # ------------------------------------------------------------------ inside
 
@@ -299,9 +301,9 @@ class Cohort:
         if positive is None:
             return self._with(np.arange(len(self)), table, tuple(names), "multilabel")
         kept = np.flatnonzero(table[f"y_{positive}"].notna())
-        table = table.iloc[kept].copy()
         classes = (f"no {positive}", positive)
-        table["label"] = np.array(classes, dtype=object)[table[f"y_{positive}"].astype(int)]
+        table = table.iloc[kept]
+        table = table.assign(label=np.array(classes, dtype=object)[table[f"y_{positive}"].astype(int)])
         return self._with(kept, table, classes, "binary")
 
     def _with(
@@ -315,27 +317,3 @@ class Cohort:
         part.task = task
         part._targets = targets_of(part.table, classes, task)
         return part
-
-    def _view(self, base: ImageStack) -> NDArray[np.uint8] | ImageRows:
-        whole = len(self._rows) == len(base) and np.array_equal(self._rows, np.arange(len(base)))
-        return base if whole and isinstance(base, np.ndarray) else ImageRows(base, self._rows)
-
-    def _positions(self, ids: NDArray[Any]) -> NDArray[np.int64]:
-        positions = self.table.index.get_indexer(pd.Index(ids))
-        if (positions < 0).any():
-            missing: list[Hashable] = list(np.asarray(ids)[positions < 0][:3])
-            raise CohortError(f"{self.name} has no image {missing} ({int((positions < 0).sum())} such ids)")
-        if len(np.unique(positions)) < len(positions):
-            raise CohortError(f"an image id is named twice; a subset of {self.name} holds each image once")
-        return positions.astype(np.int64)
-
-
-def _check_images(images: ImageStack, masks: ImageStack | None, rows: int) -> None:
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
-        raise CohortError(
-            f"images are {images.dtype} of shape {images.shape}; they must be uint8, N x C x H x W with C = 1 or 3"
-        )
-    if len(images) != rows:
-        raise CohortError(f"{len(images)} images, but {rows} table rows")
-    if masks is not None and masks.shape != (len(images), *images.shape[2:]):
-        raise CohortError(f"masks have shape {masks.shape}, images {images.shape}: give one mask per image")

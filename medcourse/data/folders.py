@@ -7,7 +7,7 @@ name, size and modification time, so a changed file is decoded again and the sec
 import hashlib
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from medcourse.data.cache import cache_folder, publish, unfinished
 from medcourse.data.decode import THREADS, checked_size, read_with_size
 from medcourse.data.dicom import SUFFIXES, is_dicom, require_pydicom
+from medcourse.data.labels import positive_last
 from medcourse.errors import CohortError
 
 Mode = Literal["auto", "L", "RGB"]
@@ -38,7 +39,7 @@ class Parts:
 
     images: NDArray[np.uint8]
     table: pd.DataFrame
-    classes: list[str]
+    classes: tuple[str, ...]
 
 
 def folder_parts(
@@ -61,7 +62,7 @@ def folder_parts(
         if not found:
             raise CohortError(f"the class folder {folder} holds no image; fill it or remove it")
         labels |= {file.relative_to(root).as_posix(): folder.name for file in found}
-    classes = _ordered(names, positive, f"the folder {root}")
+    classes = positive_last(names, positive, f"the folder {root}", CohortError)
     table = pd.DataFrame({"label": labels.values(), "group": _groups(list(labels), group)}, index=list(labels))
     return _decoded(root, table.assign(path=table.index), classes, size, mode, on_error, progress)
 
@@ -102,7 +103,7 @@ def table_parts(
     table = table.set_axis(table.index if table.index.name == "image_id" else paths)
     made = table.assign(path=paths.to_numpy(), group=table[group].astype(str) if group else table.index.astype(str))
     if not isinstance(label, str):
-        classes = [name.removeprefix("y_") for name in labels]
+        classes = tuple(name.removeprefix("y_") for name in labels)
         if positive is not None:
             raise CohortError(
                 "positive= is for two classes that exclude each other; relabel(..., positive=...) one finding"
@@ -111,7 +112,8 @@ def table_parts(
         made = made.assign(**{f"y_{c}": table[f] for c, f in zip(classes, labels, strict=True)})
     else:
         made = made.assign(label=table[label].astype(str))
-        classes = _ordered(made["label"].unique(), None if positive is None else str(positive), "the table")
+        positive = None if positive is None else str(positive)
+        classes = positive_last(sorted(made["label"].unique()), positive, "the table", CohortError)
     return _decoded(root, made, classes, size, mode, on_error, progress)
 
 
@@ -134,22 +136,6 @@ def _images_in(folder: Path, pattern: str) -> list[Path]:
     """Image files, sorted; by their ending, and DICOM files without one. Hidden files are left out."""
     files = [p for p in folder.glob(pattern) if p.is_file() and not any(map(_hidden, p.relative_to(folder).parts))]
     return sorted(p for p in files if p.suffix.lower() in _IMAGES or (not p.suffix and is_dicom(p)))
-
-
-def _ordered(names: Iterable[str], positive: str | None, where: str) -> list[str]:
-    """Class names in order, the positive one of two last."""
-    classes = sorted(set(names))
-    if len(classes) < 2:
-        raise CohortError(f"{where} has {len(classes)} class(es) ({', '.join(classes)}); two or more are needed")
-    if positive is not None and positive not in classes:
-        raise CohortError(f"positive='{positive}' is none of the classes {classes} of {where}")
-    if len(classes) > 2 and positive is not None:
-        raise CohortError(
-            f"positive= is for two classes; {where} has {classes}. Call relabel(..., positive=...) afterwards"
-        )
-    if len(classes) == 2 and positive is None:
-        raise CohortError(f"state which of {classes} is the positive class (the disease): positive='{classes[1]}', say")
-    return sorted(classes, key=lambda name: name == positive)
 
 
 def _groups(names: list[str], group: Group) -> list[str]:
@@ -183,7 +169,7 @@ def _groups(names: list[str], group: Group) -> list[str]:
 
 
 def _decoded(
-    root: Path, table: pd.DataFrame, classes: list[str], size: int, mode: Mode, on_error: OnError, progress: bool
+    root: Path, table: pd.DataFrame, classes: tuple[str, ...], size: int, mode: Mode, on_error: OnError, progress: bool
 ) -> Parts:
     """Images of the table's ``path`` column; adds the columns width and height (pixels of the original)."""
     size = checked_size(size)

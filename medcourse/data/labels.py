@@ -46,6 +46,27 @@ def label_columns(classes: Sequence[str], task: Task) -> list[str]:
     return [f"y_{name}" for name in classes] if task == "multilabel" else ["label"]
 
 
+def positive_last(names: Sequence[str], positive: str | None, where: str, error: Error) -> tuple[str, ...]:
+    """Class names with the positive one of two last: it is stated, never guessed.
+
+    Raises:
+        error: fewer than two names, no positive one of two, one that is not among them, or one of three or more.
+    """
+    names = list(names)
+    if len(names) < 2:
+        raise error(f"{where} has {len(names)} class(es) ({', '.join(names)}); two or more are needed")
+    if positive is not None and positive not in names:
+        raise error(f"positive='{positive}' is none of the classes {names} of {where}")
+    if positive is not None and len(names) > 2:
+        raise error(
+            f"positive='{positive}' is for two classes; {where} has {len(names)}: {names}. Leave positive= out, or map them "
+            "to two classes (relabel)"
+        )
+    if positive is None and len(names) == 2:
+        raise error(f"state which of {names} is the positive class (the disease): positive='{names[1]}', say")
+    return tuple(sorted(names, key=lambda name: name == positive))
+
+
 def require_columns(table: pd.DataFrame, columns: Sequence[str], error: Error) -> None:
     """``error`` when the table lacks one of these columns."""
     if missing := [name for name in columns if name not in table.columns]:

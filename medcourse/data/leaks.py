@@ -47,7 +47,9 @@ class Leaks:
         return f"Leaks: {len(self.groups)} groups in two sets ({images} images on the right), {same} identical pictures{near}"
 
 
-def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_duplicates: bool = False) -> Leaks:
+def find_leaks(
+    parts: Mapping[str, Cohort] | Splits, group: str | None = "group", near_duplicates: bool = False
+) -> Leaks:
     """Groups and identical pictures that two sets share.
 
     A synthetic image (of ``mc.resample``; column ``parents``) counts for the groups of the images that it was made from,
@@ -57,7 +59,7 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_dup
 
     Args:
         parts: sets by name, e.g. ``{"train": a, "test": b}``, or the result of ``mc.split``.
-        by: table column that names the patient or lesion.
+        group: table column that names the patient or lesion; None: each image alone, by its id.
         near_duplicates: look for pictures saved again (other brightness, contrast or compression) as well: those whose
             fine detail correlates by 0.95 or more. Fine detail is the picture at 32 x 32 pixels less its blurred self.
             Shifted, cropped or mirrored copies are not found.
@@ -78,9 +80,11 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_dup
     for name, part in sets.items():
         if not isinstance(part, Cohort):
             raise CohortError(f"the set '{name}' is {type(part).__name__}, not a cohort; leave it out, or load it")
-        if by not in part.table.columns:
-            raise CohortError(f"by='{by}': the set '{name}' has no such column; it has {list(part.table.columns)}")
-    members = _members(sets, by)
+        if group is not None and group not in part.table.columns:
+            raise CohortError(
+                f"group={group!r}: the set '{name}' has no such column; it has {list(part.table.columns)}"
+            )
+    members = _members(sets, group)
     hashes = {name: pictures(part) for name, part in sets.items()}
     detail = _details(sets) if near_duplicates else {}
     groups, pairs = [], []
@@ -97,11 +101,12 @@ def find_leaks(parts: Mapping[str, Cohort] | Splits, by: str = "group", near_dup
     return Leaks(pd.concat(groups, ignore_index=True), pd.concat(pairs, ignore_index=True))
 
 
-def _members(sets: Mapping[str, Cohort], by: str) -> dict[str, pd.Series]:
+def _members(sets: Mapping[str, Cohort], group: str | None) -> dict[str, pd.Series]:
     """The groups that each set's images belong to or were made from: one entry per image and group."""
     parents = {name: parents_of(part.table) for name, part in sets.items()}
     made = {name: ids.map(len) > 0 for name, ids in parents.items()}
-    own = {name: part.table.loc[~made[name], by].astype(object) for name, part in sets.items()}
+    of_image = {name: part.table[group] if group else part.table.index.to_series() for name, part in sets.items()}
+    own = {name: groups[~made[name]].astype(object) for name, groups in of_image.items()}
     groups = {name: _by_name(of_set) for name, of_set in own.items()}
     members = {}
     for name, ids in parents.items():

@@ -4,7 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
+
+from medcourse.errors import CohortError
 
 
 class ImageRows:
@@ -79,3 +82,44 @@ class Joined:
 
 
 ImageStack = NDArray[np.uint8] | ImageRows | Joined
+
+
+def view(base: ImageStack, rows: NDArray[np.int64]) -> NDArray[np.uint8] | ImageRows:
+    """These rows of a stack: the array itself when they are all of it, in order."""
+    whole = len(rows) == len(base) and np.array_equal(rows, np.arange(len(base)))
+    return base if whole and isinstance(base, np.ndarray) else ImageRows(base, rows)
+
+
+def check_stacks(images: ImageStack, masks: ImageStack | None, rows: int) -> None:
+    """Refuse images and masks that do not fit each other, or a table of so many rows.
+
+    Raises:
+        CohortError: says which shapes there are.
+    """
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1] not in (1, 3):
+        raise CohortError(
+            f"images are {images.dtype} of shape {images.shape}; they must be uint8, N x C x H x W with C = 1 or 3"
+        )
+    if len(images) != rows:
+        raise CohortError(f"{len(images)} images, but {rows} table rows")
+    if masks is not None and masks.shape != (len(images), *images.shape[2:]):
+        raise CohortError(f"masks have shape {masks.shape}, images {images.shape}: give one mask per image")
+
+
+def positions_of(which: Any, table: pd.DataFrame, name: str) -> NDArray[np.int64]:
+    """Where the images lie that a mask, a list of ids or a function of the table names; see ``Cohort.subset``."""
+    if callable(which):
+        which = which(table)
+    if isinstance(which, pd.Series) and which.dtype == bool and not which.index.equals(table.index):
+        raise CohortError(f"the mask's index is not that of {name}.table; build it from this table")
+    chosen = np.atleast_1d(np.asarray(which))
+    if chosen.dtype == bool:
+        if chosen.shape != (len(table),):
+            raise CohortError(f"the mask has {chosen.size} values, {name} has {len(table)} images")
+        return np.flatnonzero(chosen)
+    positions = table.index.get_indexer(pd.Index(chosen))
+    if (missing := positions < 0).any():
+        raise CohortError(f"{name} has no image {chosen[missing][:3].tolist()} ({int(missing.sum())} such ids)")
+    if len(np.unique(positions)) < len(positions):
+        raise CohortError(f"an image id is named twice; a subset of {name} holds each image once")
+    return positions.astype(np.int64)

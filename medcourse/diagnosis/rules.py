@@ -50,7 +50,7 @@ def validation_one_class(e: Evidence) -> Cause | None:
         "validation-one-class",
         f"the validation set holds {counts.to_dict()}: no score can rank one class, and a model that calls all of it so "
         "may be right.",
-        "splits = mc.split(cohort, val=0.2, by='group', stratify=True)",
+        "splits = mc.split(cohort, val=0.2, group='group', stratify=True)",
     )
 
 

@@ -79,7 +79,7 @@ def sets(size: int, seed: int) -> tuple[mc.Cohort, mc.Cohort, mc.Cohort]:
     """Training and validation patients of the official training films, and the official test films."""
     films = mc.load("chest-xray-pneumonia", size=size, phantom=False)
     official = films.table.index[films.table["split"] == "test"]
-    parts = dict(mc.split(films, test=official, val=0.1, by="group", seed=seed).items())
+    parts = dict(mc.split(films, test=official, val=0.1, seed=seed).items())
     return parts["train"], parts["val"], parts["test"]
 
 

@@ -58,7 +58,7 @@ def sets(size: int, seed: int) -> Splits:
         patches = mc.load("breakhis", size=size, phantom=False)
     else:  # every patient at all four magnifications
         patches = mc.phantom.histology(patients=120, patches_per_patient=4, prevalence=0.25, size=size, seed=seed)
-    return mc.split(patches, test=0.3, val=0, by="group", seed=seed)
+    return mc.split(patches, test=0.3, val=0, seed=seed)
 
 
 def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, Outcome]:

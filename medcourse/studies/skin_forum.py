@@ -71,15 +71,14 @@ def sets(size: int, seed: int, mixture: bool = False) -> Splits:
 
     Args:
         size: height and width in pixels.
-        seed: of both splits.
+        seed: of the sample and of the split.
         mixture: nevi of both roads, as in the thread; False: excised lesions only.
     """
     skin = mc.load("ham10000", size=size, phantom=False)
     if not mixture:
         skin = skin.subset(skin.table["dx_type"] == "histo")
     pair = skin.relabel({"nv": CLASSES[0], "mel": CLASSES[1]}, positive=CLASSES[1])
-    drawn = mc.split(pair, test=2300 / len(pair), val=0, prevalence=PREVALENCE, seed=seed)
-    return mc.split(dict(drawn.items())["test"], test=0.25, val=0.15, seed=seed)
+    return mc.split(pair.sample(2300, prevalence=PREVALENCE, seed=seed), test=0.25, val=0.15, seed=seed)
 
 
 def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, Outcome]:
