@@ -16,7 +16,7 @@ from medcourse.teaching import build as teaching
 from medcourse.teaching import execute as execution
 from medcourse.teaching.captions import plain
 from medcourse.teaching.notebooks import dumps, source_notebook
-from medcourse.teaching.source import static_problems
+from medcourse.teaching.source import inspect_lesson
 from medcourse.teaching.validate import validate
 
 LESSONS = Path(__file__).parent / "lessons"
@@ -107,10 +107,11 @@ def test_read_lesson_knows_header_and_cells():
         ("# %%\n'\\d'\n", ":14 ", "not valid Python: invalid escape"),
         (EXERCISE.replace("x = 2", "x = = 2") + CHECK, ":18 ", "with the wrong answer in place: not valid Python"),
         (EXERCISE.replace("x = 1", "x = = 1") + CHECK, ":15 ", "not valid Python"),
-        (EXERCISE + CHECK.replace("points=2", "points=1.5"), ":22 ", "points are a whole number"),
+        (EXERCISE.replace("x = 1", "else:\n    x = 1").replace("### BEGIN SOL", "if 0:\n    x = 0\n### BEGIN SOL", 1) + CHECK, ":14 ", "not Python by itself"),
+        (EXERCISE + CHECK.replace("points=2", "points=1.5"), ":22 ", "cell option points: Input should be a valid integer"),
         (EXERCISE.replace('"a"', '"a" points=1') + CHECK, ":14 ", "points belong to the check cell"),
-        (EXERCISE.replace('"a"', '"A b"') + CHECK, ":14 ", "exercise name 'A b'"),
-        ('# %% exersise="a"\ny = 1\n', ":14 ", "unknown cell option exersise"),
+        (EXERCISE.replace('"a"', '"A b"') + CHECK, ":14 ", "cell option exercise: String should match"),
+        ('# %% exersise="a"\ny = 1\n', ":14 ", "cell option exersise: Extra inputs"),
         ('# %% tags=["nbval-check-ouput"]\ny = 1\n', ":14 ", "lessons use 'nbval-check-output' only"),
         ('# %% tags=["raises-exception"]\ny = 1\n', ":14 ", "show an expected error with try/except"),
         ('# %% [markdown] check="a"\n# Text\n', ":14 ", "an exercise or a check is a code cell"),
@@ -118,7 +119,7 @@ def test_read_lesson_knows_header_and_cells():
 )  # fmt: skip
 def test_an_unsound_source_is_refused_with_its_place(tmp_path, body, place, message):
     path = write(tmp_path, body)
-    problems = static_problems(path)
+    problems = inspect_lesson(path)[1]
     assert any(place in problem and message in problem for problem in problems), problems
     with pytest.raises(LessonError, match=r"01_lesson\.py"):
         teaching.read_lesson(path)
@@ -305,8 +306,8 @@ def test_drift_finds_missing_orphan_and_broken_files(course):
     (course / "notebooks" / "01_good_lesson.ipynb").rename(course / "notebooks" / "09_old.ipynb")
     (course / "solutions" / "01_good_lesson.ipynb").write_text("{")
     missing, broken, orphan = teaching.drift(course)
-    assert "missing; run `medcourse build 01_good_lesson`" in missing
-    assert "not a notebook" in broken
+    assert "missing, or not a notebook; run `medcourse build 01_good_lesson`" in missing
+    assert "missing, or not a notebook" in broken
     assert "09_old.ipynb: has no source; delete it" in orphan
 
 

@@ -5,8 +5,6 @@
 """
 
 import copy
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,7 +17,7 @@ from nbformat import NotebookNode
 from medcourse.errors import LessonError
 from medcourse.teaching.captions import caption_figures
 from medcourse.teaching.execute import BUDGET_PEAK_MB, ONE_THREAD, OnCell, execute, missed_verdicts, output_problems
-from medcourse.teaching.notebooks import dumps, solution_notebook, student_notebook, take_outputs
+from medcourse.teaching.notebooks import dumps, solution_notebook, student_notebook, take_outputs, write_whole
 from medcourse.teaching.source import Lesson, inspect_lesson, read_lesson
 from medcourse.teaching.validate import Validation, validate
 
@@ -82,18 +80,17 @@ def build(
     def build_one(lesson: Lesson) -> list[Path]:
         student, solution = _paths(course, lesson.name)
         student.parent.mkdir(parents=True, exist_ok=True)
-        texts = {student: dumps(student_notebook(lesson))}
         if prose:
-            texts[solution] = dumps(_with_new_prose(lesson, solution))
+            notebook = _with_new_prose(lesson, solution)
         else:
             trial = execute(lesson, student.parent, on_cell=on_cell, environment=ONE_THREAD)
             missed = [f"{lesson.path}: does not hold: {verdict}" for verdict in trial.missed]
             if trial.problems or missed:
                 raise LessonError("\n".join([*trial.problems, *missed]))
-            texts[solution] = dumps(trial.notebook)
-        for path, text in texts.items():
-            _write(path, text)
-        return list(texts)
+            notebook = trial.notebook
+        write_whole(student, dumps(student_notebook(lesson)))
+        write_whole(solution, dumps(notebook))
+        return [student, solution]
 
     with ThreadPoolExecutor(jobs) as pool:
         return [path for paths in pool.map(build_one, found) for path in paths]
@@ -128,16 +125,15 @@ def drift(course: Path | str, lessons: list[str] | None = None) -> list[str]:
 def check(course: Path | str, lessons: list[str] | None = None) -> list[str]:
     """List what is wrong with a course without executing it: its sources, drift, and the stored CPU seconds and memory."""
     course = Path(course)
-    problems = drift(course, lessons)
-    asked, cpu_seconds = find_lessons(course, lessons), []
-    for source in find_lessons(course):  # the mean is that of the whole course, whichever lessons are asked for
+    problems, costs = drift(course, lessons), {}
+    for source in find_lessons(course):
         stored = _load(_paths(course, source.stem)[1])
-        if stored is None:
-            continue
-        cpu_seconds.append(stored.metadata.get("medcourse", {}).get("cpu_seconds", 0.0))
-        if source in asked:
-            problems += _over_budget(source, stored)
-    if cpu_seconds and (mean := sum(cpu_seconds) / len(cpu_seconds)) > BUDGET_MEAN_CPU_SECONDS:
+        if stored is not None and not _unmeasured(stored):
+            costs[source] = stored.metadata.medcourse
+    for source in find_lessons(course, lessons):
+        problems += _over_budget(source, costs[source]) if source in costs else []
+    # the mean is that of the whole course, whichever lessons are asked for
+    if costs and (mean := sum(cost["cpu_seconds"] for cost in costs.values()) / len(costs)) > BUDGET_MEAN_CPU_SECONDS:
         problems.append(
             f"{course}: lessons take {mean:.0f} CPU seconds on average; they have {BUDGET_MEAN_CPU_SECONDS:.0f}: train less"
         )
@@ -181,7 +177,7 @@ def to_html(notebook: NotebookNode, path: Path | str) -> None:
         embed_images=True,
     )
     text, _ = exporter.from_notebook_node(notebook)
-    _write(Path(path), text)
+    write_whole(Path(path), text)
 
 
 def _paths(course: Path, name: str) -> tuple[Path, Path]:
@@ -190,19 +186,13 @@ def _paths(course: Path, name: str) -> tuple[Path, Path]:
 
 def _drift_of(course: Path, lesson: Lesson) -> Iterator[str]:
     student, solution = _paths(course, lesson.name)
-    remedy = f"run `medcourse build {lesson.name}`"
-    if not student.exists():
-        yield f"{student}: missing; {remedy}"
-    elif student.read_text(encoding="utf-8") != dumps(student_notebook(lesson)):
-        yield from (f"{student}: {text}; {remedy}" for text in _differences(_load(student), student_notebook(lesson)))
-    if not solution.exists():
-        yield f"{solution}: missing; {remedy}"
-        return
-    stored, expected = _load(solution), solution_notebook(lesson)
-    found = [] if stored is None else list(_solution_problems(lesson, stored))
-    if found or stored is None or _bare(stored) != _bare(expected):
-        problems = [] if stored is not None and _bare(stored) == _bare(expected) else _differences(stored, expected)
-        yield from (f"{solution}: {text}; {remedy}" for text in [*problems, *found])
+    found = [(student, text) for text in _differences(_load(student), student_notebook(lesson))]
+    if not found and student.read_text(encoding="utf-8") != dumps(student_notebook(lesson)):
+        found.append((student, "not written by this builder as it stands (outputs, format or spacing)"))
+    stored = _load(solution)
+    found += [(solution, text) for text in _differences(stored, solution_notebook(lesson))]
+    found += [(solution, text) for text in (_solution_problems(lesson, stored) if stored is not None else ())]
+    yield from (f"{path}: {text}; run `medcourse build {lesson.name}`" for path, text in found)
 
 
 def _load(path: Path) -> NotebookNode | None:
@@ -212,30 +202,29 @@ def _load(path: Path) -> NotebookNode | None:
         return None
 
 
-def _bare(notebook: NotebookNode) -> dict:
-    """Return what of a notebook follows from the source alone."""
-    metadata = {**notebook.metadata, "medcourse": dict(notebook.metadata.get("medcourse", {}))}
-    for key in _MEASURED:
-        metadata["medcourse"].pop(key, None)
-    cells = [{key: cell.get(key) for key in ("id", "cell_type", "source", "metadata")} for cell in notebook.cells]
-    return {"cells": cells, "metadata": metadata, "nbformat_minor": notebook.nbformat_minor}
-
-
 def _differences(stored: NotebookNode | None, expected: NotebookNode) -> list[str]:
-    """Say where a stored notebook differs from the one expected; at least one message."""
+    """Say where what follows from the source alone differs between a stored notebook and the one expected."""
     if stored is None:
-        return ["not a notebook"]
-    old, new = _bare(stored), _bare(expected)
-    if len(old["cells"]) != len(new["cells"]):
-        return [f"has {len(old['cells'])} cells, the source {len(new['cells'])}"]
+        return ["missing, or not a notebook"]
+    if len(stored.cells) != len(expected.cells):
+        return [f"has {len(stored.cells)} cells, the source {len(expected.cells)}"]
     found = []
-    for position, (a, b) in enumerate(zip(old["cells"], new["cells"], strict=True), 1):
-        keys = [key for key in b if a[key] != b[key]]
+    for position, (old, new) in enumerate(zip(stored.cells, expected.cells, strict=True), 1):
+        keys = [key for key in ("id", "cell_type", "source", "metadata") if old.get(key) != new[key]]
         if keys:
-            found.append(f"cell {position} ({b['id']}): {', '.join(keys)} not as in the source")
-    if old["metadata"] != new["metadata"]:
+            found.append(f"cell {position} ({new.id}): {', '.join(keys)} not as in the source")
+    if _source_metadata(stored) != _source_metadata(expected):
         found.append("the notebook's metadata is not as in the source's header")
-    return found or ["not written by this builder as it stands (outputs, format or spacing)"]
+    return found
+
+
+def _source_metadata(notebook: NotebookNode) -> dict:
+    own = {key: value for key, value in notebook.metadata.get("medcourse", {}).items() if key not in _MEASURED}
+    return {**notebook.metadata, "medcourse": own, "nbformat_minor": notebook.nbformat_minor}
+
+
+def _unmeasured(notebook: NotebookNode) -> bool:
+    return any(key not in notebook.metadata.get("medcourse", {}) for key in _MEASURED)
 
 
 def _solution_problems(lesson: Lesson, stored: NotebookNode) -> Iterator[str]:
@@ -251,7 +240,7 @@ def _solution_problems(lesson: Lesson, stored: NotebookNode) -> Iterator[str]:
         yield from caption_figures(lesson, captioned)
         if captioned != stored:
             yield "a picture's alt text is not its caption"
-    if any(key not in stored.metadata.get("medcourse", {}) for key in _MEASURED):
+    if _unmeasured(stored):
         yield "no measured cpu_seconds and peak_mb"
 
 
@@ -265,24 +254,9 @@ def _orphans(course: Path) -> list[str]:
     ]
 
 
-def _over_budget(source: Path, notebook: NotebookNode) -> Iterator[str]:
-    measured = notebook.metadata.get("medcourse", {})
-    seconds, peak = measured.get("cpu_seconds", 0.0), measured.get("peak_mb", 0)
-    if seconds > BUDGET_CPU_SECONDS:
-        yield f"{source}: takes {seconds:.0f} CPU seconds; a lesson has {BUDGET_CPU_SECONDS:.0f}: train less or smaller"
-    if peak > BUDGET_PEAK_MB:
-        yield f"{source}: peaks at {peak} MB; a lesson has {BUDGET_PEAK_MB} MB: smaller images or batches"
-
-
-def _write(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, draft = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-        os.chmod(draft, 0o644)  # mkstemp makes files that only their owner can read
-        os.replace(draft, path)
-    except BaseException:
-        Path(draft).unlink(missing_ok=True)
-        raise
+def _over_budget(source: Path, cost: Mapping[str, float]) -> Iterator[str]:
+    if cost["cpu_seconds"] > BUDGET_CPU_SECONDS:
+        took = f"takes {cost['cpu_seconds']:.0f} CPU seconds; a lesson has {BUDGET_CPU_SECONDS:.0f}"
+        yield f"{source}: {took}: train less or smaller"
+    if cost["peak_mb"] > BUDGET_PEAK_MB:
+        yield f"{source}: peaks at {cost['peak_mb']} MB; a lesson has {BUDGET_PEAK_MB} MB: smaller images or batches"

@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from medcourse.errors import CheckError, LessonError
+from medcourse import arguments
+from medcourse.errors import ArgumentError, CheckError, LessonError
 from medcourse.teaching import probes
 
 DOES_NOT_HOLD = "does not hold: "
@@ -191,16 +192,10 @@ def _option(option: str) -> str:
 def _as_number(name: str, answer: Any) -> float:
     answered(name, answer)
     try:
-        # NumPy, pandas and torch all give a Python scalar so; float() on a one-element array is deprecated.
-        value = answer.item() if hasattr(answer, "item") else answer
-        if isinstance(value, str | bytes | bool):
-            raise TypeError
-        value = float(value)
-    except (TypeError, ValueError, RuntimeError):
-        raise CheckError(f"{name} is a {_kind(answer)}, and should be one number.") from None
-    if math.isnan(value):
-        raise CheckError(f"{name} is NaN: something was divided by zero, or computed from a missing value.")
-    return value
+        return arguments.number(name, answer)
+    except ArgumentError:
+        why = " NaN comes from a division by zero, or from a missing value." if "nan" in str(answer).lower() else ""
+        raise CheckError(f"{name} is a {_kind(answer)}, and should be one number.{why}") from None
 
 
 def _kind(answer: Any) -> str:
@@ -209,7 +204,7 @@ def _kind(answer: Any) -> str:
     shape = getattr(answer, "shape", None)
     if shape is not None and len(shape) > 0:
         return f"{kind} of shape {tuple(shape)}"
-    if isinstance(answer, str | bytes | bool):
+    if isinstance(answer, str | bytes | bool | float):
         return f"{kind} {answer!r}"
     return f"{kind} of {len(answer)}" if isinstance(answer, Sequence | set | dict) else kind
 

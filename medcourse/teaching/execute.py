@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import zmq
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from nbconvert.filters import strip_ansi
 from nbformat import NotebookNode
 from traitlets.config import Config
 
@@ -25,8 +25,6 @@ from medcourse.teaching.source import VERDICT, Lesson
 BUDGET_PEAK_MB = 1500  # MiB; Binder restarts a kernel at 2 GB
 CELL_TIMEOUT = 3600  # seconds: it ends what hangs, and must not end what is slow
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # for two lessons side by side on two cores: waiting threads burn both
-
-_ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 @dataclass(frozen=True)
@@ -97,8 +95,6 @@ class _Run:
     def __init__(self, lesson: Lesson, folder: Path, probes: bool, on_cell: OnCell | None):
         self.lesson, self.folder, self.on_cell = lesson, folder, on_cell
         self.trial = Trial(probed_notebook(lesson, BUDGET_PEAK_MB) if probes else solution_notebook(lesson))
-        own = iter(range(len(lesson.cells)))
-        self.places = [None if is_probe(node) else next(own) for node in self.trial.notebook.cells]
         self.client = NotebookClient(
             self.trial.notebook,
             timeout=CELL_TIMEOUT,
@@ -106,7 +102,8 @@ class _Run:
             coalesce_streams=True,  # a progress bar keeps its last line only
             record_timing=False,
             store_widget_state=False,
-            config=_kernel_config(),
+            # other users of the machine could listen in, and ipykernel warns of them
+            config=Config(KernelManager={"transport_encryption": "auto"}),
         )
 
     async def run(self, environment: Mapping[str, str]) -> Trial:
@@ -123,49 +120,40 @@ class _Run:
         return self.trial
 
     async def _cells(self) -> None:
-        done, heading = 0, ""
+        own, count, heading = iter(enumerate(self.lesson.cells)), 0, ""
         total = sum(cell.kind == "code" for cell in self.lesson.cells)
-        for index, (node, place) in enumerate(zip(self.trial.notebook.cells, self.places, strict=True)):
-            if place is None:
-                if failure := await self._execute(node, index):
-                    self.trial.problems.append(failure.value)
+        for index, node in enumerate(self.trial.notebook.cells):
+            if is_probe(node):
+                if error := await self._execute(node, index, f"{self.lesson.path}, in a probe"):
+                    self.trial.problems.append(error.evalue)
                 continue
-            cell = self.lesson.cells[place]
+            position, cell = next(own)
+            where = self.lesson.where(position)
             if cell.kind != "code":
-                heading = ([*re.findall(r"^#+ +(.*\S)", cell.source, re.MULTILINE)] or [heading])[-1]
+                heading = (re.findall(r"^#+ +(.*\S)", cell.source, re.MULTILINE) or [heading])[-1]
                 continue
-            done, began = done + 1, time.monotonic()
-            self._tell(Progress(self.lesson.name, done, total, heading, None))
-            if failure := await self._execute(node, index):
-                refused = cell.check and failure.name in REFUSALS
-                what = "the check refuses the solution" if refused else "the cell fails"
-                self.trial.problems.append(f"{self.lesson.where(place)}: {what}: {failure.text}")
+            count, began = count + 1, time.monotonic()
+            self._tell(Progress(self.lesson.name, count, total, heading, None))
+            if error := await self._execute(node, index, where):
+                what = "the check refuses the solution" if cell.check and error.ename in REFUSALS else "the cell fails"
+                self.trial.problems.append(f"{where}: {what}: {strip_ansi(error.traceback).strip()}")
                 self.trial.failed = True
                 return
-            self._tidy(node, done)
-            self.trial.problems += [f"{self.lesson.where(place)}: {text}" for text in output_problems(node)]
+            _tidy(node, count)
+            self.trial.problems += [f"{where}: {text}" for text in output_problems(node)]
             self.trial.missed += missed_verdicts(node)
-            self._tell(Progress(self.lesson.name, done, total, heading, time.monotonic() - began))
+            self._tell(Progress(self.lesson.name, count, total, heading, time.monotonic() - began))
 
     def _tell(self, progress: Progress) -> None:
         if self.on_cell:
             self.on_cell(progress)
 
-    def _tidy(self, node: NotebookNode, count: int) -> None:
-        node.execution_count = count
-        node.outputs = [output for output in map(_cleaned, node.outputs) if output is not None]
-        for output in node.outputs:
-            if output.output_type == "execute_result":
-                output.execution_count = count
-
-    async def _execute(self, node: NotebookNode, index: int) -> "_Failure | None":
-        """Execute one cell and return what went wrong, if anything; outputs are in the node."""
-        place = self.places[index]
-        where = self.lesson.where(place) if place is not None else f"{self.lesson.path}, in a probe"
+    async def _execute(self, node: NotebookNode, index: int, where: str) -> CellExecutionError | None:
+        """Execute one cell and return what it raised, if anything; outputs are in the node."""
         try:
-            await self.client.async_execute_cell(node, index, store_history=place is not None)
+            await self.client.async_execute_cell(node, index, store_history=not is_probe(node))
         except CellExecutionError as error:
-            return _Failure(error.ename, error.evalue, _ANSI.sub("", error.traceback).strip())
+            return error
         except CellTimeoutError:
             raise LessonError(f"{where}: no end after {CELL_TIMEOUT} s; shorten what it runs") from None
         except DeadKernelError:
@@ -173,16 +161,14 @@ class _Run:
         return None
 
 
-def _kernel_config() -> Config:
-    """Encrypt the talk with the kernel where it can be: other users of the machine, and ipykernel's warning."""
-    return Config(KernelManager={"transport_encryption": "auto"}) if zmq.has("curve") else Config()
-
-
-@dataclass(frozen=True)
-class _Failure:
-    name: str  # of the exception's class
-    value: str  # its message
-    text: str  # the traceback
+def _tidy(node: NotebookNode, count: int) -> None:
+    """Number the cell, and take widgets' views out: their random ids mean nothing without a kernel."""
+    node.execution_count = count
+    for output in node.outputs:
+        output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        if output.output_type == "execute_result":
+            output.execution_count = count
+    node.outputs = [output for output in node.outputs if output.get("data") != {}]
 
 
 def output_problems(node: NotebookNode) -> list[str]:
@@ -202,12 +188,3 @@ def missed_verdicts(node: NotebookNode) -> list[str]:
     """List the verdicts that a cell's output says do not hold."""
     lines = [line for output in node.outputs if output.output_type == "stream" for line in output.text.splitlines()]
     return [line.removeprefix(DOES_NOT_HOLD) for line in lines if line.startswith(DOES_NOT_HOLD)]
-
-
-def _cleaned(output: NotebookNode) -> NotebookNode | None:
-    """Take a widget's view out of an output: its random id means nothing without a kernel. None if nothing is left."""
-    data = output.get("data")
-    if data is None:
-        return output
-    data.pop("application/vnd.jupyter.widget-view+json", None)
-    return output if data else None

@@ -4,7 +4,9 @@ The probed notebook is the solution with a cell before each exercise that tries 
 and a last cell that says what the lesson cost. It is what the builder and nbval execute; nobody else sees it.
 """
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import nbformat
@@ -24,12 +26,12 @@ def student_notebook(lesson: Lesson) -> NotebookNode:
 
 def solution_notebook(lesson: Lesson) -> NotebookNode:
     """Return the notebook with solutions and hidden tests in place, marker lines removed, not executed."""
-    return _notebook(lesson, lambda cell: regions.compose(list(cell.pieces)))
+    return _notebook(lesson, lambda cell: regions.compose(cell.pieces))
 
 
 def source_notebook(lesson: Lesson) -> NotebookNode:
     """Return the notebook that nbgrader takes as an assignment's source: its markers kept, wrong answers removed."""
-    return _notebook(lesson, lambda cell: regions.compose(list(cell.pieces), markers=True))
+    return _notebook(lesson, lambda cell: regions.compose(cell.pieces, markers=True))
 
 
 def probed_notebook(lesson: Lesson, budget_mb: int) -> NotebookNode:
@@ -77,21 +79,32 @@ def _probe(cell_id: str, call: str) -> NotebookNode:
 def _answers(lesson: Lesson, position: int) -> tuple[str, list[tuple[str, str]], str]:
     """The arguments of ``probes.try_answers`` for the exercise at a position."""
     cell = lesson.cells[position]
-    wrong = regions.wrong_answers(list(cell.pieces))
+    wrong = regions.wrong_answers(cell.pieces)
     answers = [("the untouched stub", student_code(cell))]
     answers += [(f"wrong answer {n} of {len(wrong)}", code) for n, code in enumerate(wrong, 1)]
-    return lesson.where(position), answers, regions.compose(list(lesson.check_of(cell.exercise or "").pieces))
+    return lesson.where(position), answers, regions.compose(lesson.check_of(cell.exercise or "").pieces)
 
 
 def student_code(cell: Cell) -> str:
     """Return what the student sees of a code cell."""
-    return regions.stub(list(cell.pieces)) if cell.exercise else regions.compose(list(cell.pieces), hidden=False)
+    return regions.stub(cell.pieces) if cell.exercise else regions.compose(cell.pieces, hidden=False)
 
 
 def dumps(notebook: NotebookNode) -> str:
     """Return the notebook as JSON: keys sorted, one newline at the end, the same text for the same notebook."""
     nbformat.validate(notebook)
     return nbformat.writes(notebook, version=4).rstrip("\n") + "\n"
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        draft.write_text(text, encoding="utf-8", newline="\n")
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def cell_id(lesson: Lesson, position: int) -> str:

@@ -8,6 +8,7 @@ processor, and rows of the lesson's earlier code go.
 
 import csv
 import hashlib
+import io
 import platform
 import statistics
 from collections.abc import Iterable
@@ -15,10 +16,10 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from medcourse.teaching.notebooks import solution_notebook
+from medcourse.teaching.notebooks import solution_notebook, write_whole
 from medcourse.teaching.source import Lesson
 
-COLUMNS = (
+_COLUMNS = (
     *("lesson", "source", "verdict", "margin", "shift", "precision", "threads", "data", "holds", "torch"),
     "processor",
 )
@@ -49,17 +50,17 @@ def read(path: Path) -> list[Row]:
 def rows_of(lesson: Lesson, written: Iterable[dict], shift: int, precision: str) -> list[Row]:
     """The rows of one run, from what its kernel wrote; empty when the lesson did not come to its end."""
     written = list(written)
-    costs = [row for row in written if "peak_mb" in row]
-    if not costs:
+    cost = next((row for row in written if "peak_mb" in row), None)
+    if cost is None:
         return []
     run = {
         "lesson": lesson.name,
         "source": code_hash(lesson),
         "shift": str(shift),
         "precision": precision,
-        "threads": str(costs[0]["threads"]),
-        "data": costs[0]["data"],
-        "torch": costs[0]["torch"],
+        "threads": str(cost["threads"]),
+        "data": cost["data"],
+        "torch": cost["torch"],
         "processor": processor(),
     }
     rows = []
@@ -72,25 +73,20 @@ def rows_of(lesson: Lesson, written: Iterable[dict], shift: int, precision: str)
 
 def add(path: Path, rows: list[Row]) -> None:
     """Put the rows of one run into the record; two processes may do so at once."""
-    with FileLock(path.with_name(f".{path.stem}.lock")):
-        _add(path, rows)
-
-
-def _add(path: Path, rows: list[Row]) -> None:
     new = {tuple(row[name] for name in _RUN) for row in rows}
     codes = {row["lesson"]: row["source"] for row in rows}
-    kept = [
-        row
-        for row in read(path)
-        if tuple(row[name] for name in _RUN) not in new and codes.get(row["lesson"], row["source"]) == row["source"]
-    ]
-    order = sorted(kept + rows, key=lambda row: (row["lesson"], row["data"], row["precision"], int(row["shift"])))
-    draft = path.with_name(f".{path.name}")
-    with draft.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
+    with FileLock(path.with_name(f".{path.stem}.lock")):
+        kept = [
+            row
+            for row in read(path)
+            if tuple(row[name] for name in _RUN) not in new and codes.get(row["lesson"], row["source"]) == row["source"]
+        ]
+        order = sorted(kept + rows, key=lambda row: (row["lesson"], row["data"], row["precision"], int(row["shift"])))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, _COLUMNS, lineterminator="\n")
         writer.writeheader()
         writer.writerows(order)
-    draft.replace(path)
+        write_whole(path, text.getvalue())
 
 
 def held(rows: Iterable[Row], lesson: str, verdict: str, data: str) -> tuple[int, int]:

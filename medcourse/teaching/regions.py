@@ -10,7 +10,7 @@ import ast
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 SHARED, SOLUTION, WRONG, HIDDEN = "SHARED", "SOLUTION", "WRONG ANSWER", "HIDDEN TESTS"
@@ -74,7 +74,7 @@ def split_regions(source: str) -> tuple[list[Piece], list[tuple[int, str]]]:
     return pieces, problems
 
 
-def compose(pieces: list[Piece], answer: str | None = None, *, hidden: bool = True, markers: bool = False) -> str:
+def compose(pieces: Sequence[Piece], answer: str | None = None, *, hidden: bool = True, markers: bool = False) -> str:
     """Put a cell together again, without its wrong answers.
 
     ``answer`` replaces the solution; ``hidden`` keeps the hidden tests; ``markers`` keeps the marker lines, as an
@@ -96,7 +96,7 @@ def compose(pieces: list[Piece], answer: str | None = None, *, hidden: bool = Tr
     return re.sub(r"\n{4,}", "\n\n\n", "\n".join(parts)).strip("\n")
 
 
-def without_wrong_answers(source: str, pieces: list[Piece]) -> str:
+def without_wrong_answers(source: str, pieces: Sequence[Piece]) -> str:
     """Return the cell with its wrong answers blanked out: each line that is left keeps its number."""
     lines = source.split("\n")
     for piece in pieces:
@@ -106,12 +106,12 @@ def without_wrong_answers(source: str, pieces: list[Piece]) -> str:
     return "\n".join(lines)
 
 
-def wrong_answers(pieces: list[Piece]) -> list[str]:
+def wrong_answers(pieces: Sequence[Piece]) -> list[str]:
     """Return the cell's code once per wrong answer, with that answer in the solution's place."""
     return [compose(pieces, piece.text.strip("\n")) for piece in pieces if piece.region == WRONG]
 
 
-def stub(pieces: list[Piece]) -> str:
+def stub(pieces: Sequence[Piece]) -> str:
     """Return the cell as the student gets it: ``name = ...`` for each name that the solution assigns.
 
     A function or class keeps its signature and docstring. Names that begin with an underscore are the solution's own
@@ -156,10 +156,10 @@ def _names(target: ast.expr) -> Iterator[str]:
 
 def _emptied(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast.stmt:
     """Take out the body of a function, or of each method of a class; docstrings stay."""
-    body: list[ast.stmt] = node.body[:1] if ast.get_docstring(node) is not None else []
-    if isinstance(node, ast.ClassDef):
-        body += [_emptied(child) for child in node.body if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)]
-    node.body = body if isinstance(node, ast.ClassDef) and body else [*body, ast.Expr(ast.Constant(...))]
+    docstring = node.body[:1] if ast.get_docstring(node) is not None else []
+    functions = [child for child in node.body if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)]
+    methods = [_emptied(child) for child in functions] if isinstance(node, ast.ClassDef) else []
+    node.body = [*docstring, *(methods or [ast.Expr(ast.Constant(...))])]
     return node
 
 

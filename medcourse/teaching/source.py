@@ -23,10 +23,11 @@ LEVELS = {1: "see", 2: "balance", 3: "judge", 4: "learn", 5: "trust"}
 VERDICT = "nbval-check-output"
 
 _FILE_NAME = re.compile(r"(\d\d)_[a-z0-9_]+")
-_EXERCISE_NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")  # goes into cell ids, which nbformat limits
 _CELL_START = re.compile(r"# %%(\s|$)")
+_SPACING = ("lines_to_next_cell", "lines_to_end_of_cell_marker")  # jupytext's own notes about blank lines
 
 Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+Name = Annotated[str, StringConstraints(pattern="^[a-z][a-z0-9_-]{0,39}$")]  # goes into cell ids, which nbformat limits
 
 
 class Meta(BaseModel):
@@ -43,22 +44,19 @@ class Meta(BaseModel):
     datasets: list[Text]
 
 
-@dataclass(frozen=True)
-class Cell:
-    """One cell of a lesson source. ``line`` is the file's line, from 1, on which the cell's text begins."""
+class Cell(BaseModel):
+    """One cell of a lesson source; tags, exercise, check and points are what stands behind its ``# %%``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     kind: str  # "code" or "markdown"
     source: str
-    line: int | None = None
-    tags: tuple[str, ...] = ()
-    exercise: str | None = None
-    check: str | None = None
-    points: int = 0
+    line: int | None = None  # of the file, from 1, on which the cell's text begins
     pieces: tuple[Piece, ...] = ()
-
-    @property
-    def is_verdict(self) -> bool:
-        return VERDICT in self.tags
+    tags: tuple[str, ...] = ()
+    exercise: Name | None = None
+    check: Name | None = None
+    points: int = Field(default=1, ge=0, strict=True)
 
 
 @dataclass(frozen=True)
@@ -98,11 +96,6 @@ def read_lesson(path: Path | str) -> Lesson:
     return lesson
 
 
-def static_problems(path: Path | str) -> list[str]:
-    """List what is wrong with a lesson source, without running it; empty when it is sound."""
-    return inspect_lesson(path)[1]
-
-
 def inspect_lesson(path: Path | str) -> tuple[Lesson | None, list[str]]:
     """Read a lesson source and list what is wrong with it; the lesson is None when not even its header can be read."""
     path = Path(path)
@@ -116,21 +109,18 @@ def inspect_lesson(path: Path | str) -> tuple[Lesson | None, list[str]]:
     meta, problems = _read_meta(path, notebook.metadata.get("medcourse"))
     if meta is None:
         return None, problems
-    lines = _cell_lines(text, len(notebook.cells))
-    cells, bad_points = [], []
-    for position, (node, line) in enumerate(zip(notebook.cells, lines, strict=True)):
-        points = node.metadata.get("points", 1 if "check" in node.metadata else 0)
-        if isinstance(points, bool) or not isinstance(points, int) or points < 0:
-            bad_points.append((position, f"points={points!r}: points are a whole number"))
-            points = 0
-        cells.append(_read_cell(node, line, points))
-    lesson = Lesson(path, meta, tuple(cells))
-    found = [(position, 0, message) for position, message in bad_points]
-    for position, (cell, node) in enumerate(zip(cells, notebook.cells, strict=True)):
-        found += [(position, *problem) for problem in _cell_problems(cell, node.metadata)]
+    cells: list[Cell] = []
+    found: list[tuple[int, int, str]] = []  # position of the cell, line within it, message
+    for position, (node, line) in enumerate(zip(notebook.cells, _cell_lines(text, len(notebook.cells)), strict=True)):
+        pieces, broken = regions.split_regions(node.source) if node.cell_type == "code" else ([], [])
+        cell, unfit = _read_cell(node, line, pieces)
+        cells.append(cell)
+        of_cell = [(0, message) for message in unfit] or [*_cell_problems(cell), *broken]
+        of_cell = of_cell or list(_region_problems(cell)) or list(_syntax_problems(cell))
+        found += [(position, *problem) for problem in of_cell]
     found += [(position, 0, message) for position, message in _pairing_problems(cells)]
-    problems += [f"{lesson.where(position, offset)}: {text}" for position, offset, text in sorted(found)]
-    return lesson, problems
+    lesson = Lesson(path, meta, tuple(cells))
+    return lesson, problems + [f"{lesson.where(position, line)}: {text}" for position, line, text in sorted(found)]
 
 
 def _read_meta(path: Path, given: Any) -> tuple[Meta | None, list[str]]:
@@ -141,8 +131,7 @@ def _read_meta(path: Path, given: Any) -> tuple[Meta | None, list[str]]:
     try:
         meta = Meta.model_validate(given)
     except ValidationError as error:
-        places = ((".".join(map(str, item["loc"])), item["msg"]) for item in error.errors())
-        return None, [f"{path}: header, medcourse.{place}: {message}" for place, message in places]
+        return None, [f"{path}: header, medcourse.{message}" for message in _messages(error)]
     stem = _FILE_NAME.fullmatch(path.stem)
     if stem is None:
         return meta, [f"{path}: a lesson is called NN_name.py, in lower case"]
@@ -151,32 +140,27 @@ def _read_meta(path: Path, given: Any) -> tuple[Meta | None, list[str]]:
     return meta, []
 
 
+def _read_cell(node: Any, line: int | None, pieces: list[Piece]) -> tuple[Cell, list[str]]:
+    options = {name: value for name, value in node.metadata.items() if name not in _SPACING}
+    told = {"kind": node.cell_type, "source": node.source, "line": line, "pieces": pieces}
+    try:
+        return Cell.model_validate(options | told), []
+    except ValidationError as error:
+        return Cell.model_validate(told), [f"cell option {message}" for message in _messages(error)]
+
+
+def _messages(error: ValidationError) -> list[str]:
+    return [f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors()]
+
+
 def _cell_lines(text: str, count: int) -> list[int | None]:
     """Find where each cell's text begins; jupytext does not tell. Unknown when the markers do not match the cells."""
     starts = [n for n, line in enumerate(text.split("\n"), start=2) if _CELL_START.match(line)]
     return list(starts) if len(starts) == count else [None] * count
 
 
-def _read_cell(node: Any, line: int | None, points: int) -> Cell:
-    marks = node.metadata
-    return Cell(
-        kind=node.cell_type,
-        source=node.source,
-        line=line,
-        tags=tuple(marks.get("tags", ())),
-        exercise=None if marks.get("exercise") is None else str(marks["exercise"]),
-        check=None if marks.get("check") is None else str(marks["check"]),
-        points=points,
-        pieces=tuple(regions.split_regions(node.source)[0]) if node.cell_type == "code" else (),
-    )
-
-
-def _cell_problems(cell: Cell, marks: dict[str, Any]) -> Iterator[tuple[int, str]]:
+def _cell_problems(cell: Cell) -> Iterator[tuple[int, str]]:
     """What is wrong with one cell by itself: (line within the cell, message)."""
-    spacing = {"lines_to_next_cell", "lines_to_end_of_cell_marker"}  # jupytext's own notes about blank lines
-    unknown = set(marks) - {"exercise", "check", "points", "tags"} - spacing
-    if unknown:
-        yield 0, f"unknown cell option {', '.join(sorted(unknown))}; known are exercise, check, points, tags"
     for tag in cell.tags:
         if tag == "raises-exception" or (tag.startswith("nbval") and tag != VERDICT):
             yield 0, f"tag {tag!r}: lessons use {VERDICT!r} only; show an expected error with try/except and print"
@@ -186,19 +170,10 @@ def _cell_problems(cell: Cell, marks: dict[str, Any]) -> Iterator[tuple[int, str
         line = regions.speaks_of_markers(cell.source)
         if line is not None:
             yield line, "a region marker in prose: nbgrader would cut the text there"
-        return
     if cell.exercise and cell.check:
         yield 0, "a cell is an exercise or a check, not both"
-    for name in (cell.exercise, cell.check):
-        if name is not None and not _EXERCISE_NAME.fullmatch(name):
-            yield 0, f"exercise name {name!r}: use up to 40 lower-case letters, digits, - and _, a letter first"
-    if "points" in marks and cell.check is None:
+    if "points" in cell.model_fields_set and cell.check is None:
         yield 0, "points belong to the check cell"
-    broken = regions.split_regions(cell.source)[1]
-    yield from broken
-    yield from _region_problems(cell)
-    if not broken:
-        yield from _syntax_problems(cell)
 
 
 def _region_problems(cell: Cell) -> Iterator[tuple[int, str]]:
@@ -219,21 +194,20 @@ def _region_problems(cell: Cell) -> Iterator[tuple[int, str]]:
 
 
 def _syntax_problems(cell: Cell) -> Iterator[tuple[int, str]]:
-    pieces = list(cell.pieces)
-    problem = regions.syntax_problem(regions.without_wrong_answers(cell.source, pieces))
-    if problem:
+    if cell.kind != "code":
+        return
+    if problem := regions.syntax_problem(regions.without_wrong_answers(cell.source, cell.pieces)):
         yield problem
         return
-    if cell.exercise is None or regions.SOLUTION not in [piece.region for piece in pieces]:
-        return
-    wrong_lines = [piece.line for piece in pieces if piece.region == regions.WRONG]
-    for line, code in zip(wrong_lines, regions.wrong_answers(pieces), strict=True):
-        problem = regions.syntax_problem(code)
-        if problem:
+    wrong_lines = [piece.line for piece in cell.pieces if piece.region == regions.WRONG]
+    for line, code in zip(wrong_lines, regions.wrong_answers(cell.pieces), strict=True):
+        if problem := regions.syntax_problem(code):
             yield line, f"with the wrong answer in place: {problem[1]}"
-    problem = regions.syntax_problem(regions.stub(pieces))
-    if problem:
-        yield 0, f"with the student's stub in place: {problem[1]}"
+    if cell.exercise:
+        try:
+            regions.stub(cell.pieces)
+        except SyntaxError as error:
+            yield 0, f"the SOLUTION region is not Python by itself: {error.msg}"
 
 
 def _pairing_problems(cells: list[Cell]) -> Iterator[tuple[int, str]]:
