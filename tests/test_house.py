@@ -1,0 +1,75 @@
+"""The house: what a room may be, what it may take from another, what `import medcourse` loads, and what the wheel holds."""
+
+import ast
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+MODULES = sorted((ROOT / "medcourse").rglob("*.py"))
+
+
+def room(dotted: str) -> str:
+    """The room of a module: ``medcourse.data.phantom.film`` is in ``data``."""
+    return [*dotted.split("."), ""][1]
+
+
+def foreign_names(tree: ast.Module, own_room: str) -> Iterator[tuple[str, str]]:
+    """What a module takes from another room of the house: (a name of this module, the dotted name that it stands for)."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "medcourse":
+            for name in node.names:
+                dotted = f"{node.module}.{name.name}"
+                if room(dotted) != own_room:
+                    yield name.asname or name.name, dotted
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.startswith("__")
+
+
+def private_use(source: str, own_room: str) -> list[str]:
+    """Private names of other rooms in a module: imported, or reached through an imported module."""
+    tree = ast.parse(source)
+    foreign = dict(foreign_names(tree, own_room))
+    found = [dotted for dotted in foreign.values() if any(map(is_private, dotted.split(".")))]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Attribute) and is_private(node.attr):
+            module = foreign.get(node.value.id) if isinstance(node.value, ast.Name) else None
+            found += [f"{module}.{node.attr}"] if module else []
+    return found
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT / "medcourse")))
+def test_no_private_name_of_another_room_is_used(path):
+    assert private_use(path.read_text(encoding="utf-8"), room(".".join(path.relative_to(ROOT).parts))) == []
+
+
+def test_a_private_name_would_be_found():
+    source = (
+        "from medcourse.data import fetch\nfrom medcourse.data.cache import _publish\nfetch._get(1)\nfetch.__doc__\n"
+    )
+    assert private_use(source, "studies") == ["medcourse.data.cache._publish", "medcourse.data.fetch._get"]
+    assert private_use(source, "data") == []
+
+
+def test_importing_medcourse_loads_nothing_heavy():
+    code = "import sys, medcourse; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert "medcourse" in loaded
+    assert loaded & {"torch", "pandas", "numpy", "matplotlib", "scipy", "sklearn", "yaml", "pydantic"} == set()
+    assert not [name for name in loaded if name.startswith("medcourse.")]
+
+
+def test_the_wheel_holds_the_types_the_manifest_and_every_module(tmp_path):
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    [wheel] = tmp_path.glob("*.whl")
+    held = set(zipfile.ZipFile(wheel).namelist())
+    assert {"medcourse/py.typed", "medcourse/data_manifest.yaml"} <= held
+    assert {str(path.relative_to(ROOT)) for path in MODULES} <= held
