@@ -40,6 +40,7 @@ test: check  ## set up, then everything: all tests, and every lesson once by nbv
 build: $(STAMP)  ## make student notebooks and executed solutions from course/source
 	$(BIN)/medcourse build
 	$(BIN)/python docs/refresh_pages.py
+	$(BIN)/python docs/draw_house.py
 
 clean:  ## remove the environment and everything built
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Images with their labels and groups: loaded, checked, inspected and split."""

@@ -1,0 +1,1 @@
+"""Which pixels a network used: activation maps, and how good they are."""

@@ -1,0 +1,1 @@
+"""Rare classes: weights, losses, samplers and resampling."""

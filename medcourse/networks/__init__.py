@@ -1,0 +1,1 @@
+"""The networks, and the ways to look into one from outside."""

@@ -1,0 +1,1 @@
+"""Lessons: one source becomes notebooks, whose checks are tried on wrong answers."""

@@ -1,0 +1,1 @@
+"""Plots and widgets of what the other rooms return."""
