@@ -21,7 +21,7 @@ import numpy as np
 from PIL import Image
 
 from medcourse.data import cache as data_cache
-from medcourse.data import decode, fetch, folders
+from medcourse.data import decode, fetch
 from medcourse.data.cohort import Cohort
 from medcourse.data.decode import read_image, stack
 from medcourse.data.fetch import check_cached
@@ -106,7 +106,7 @@ def work(dataset: Dataset) -> tuple[str, str]:
     """Fetch, decode as a data set and as somebody's own folder; SHA-256 of both stacks."""
     folder = fetch.fetch(dataset, progress=False)
     files = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*.png"))
-    known = stack(folder.name, 32, "L", files, lambda i: (read_image(folder / files[i], 32, "L"), None)).images
+    known = stack(folder.name, 32, "L", files, lambda i: read_image(folder / files[i], 32, "L")).images
     own = Cohort.from_folder(folder, group=None, positive="b", size=32, progress=False).images
     return hashlib.sha256(known.tobytes()).hexdigest(), hashlib.sha256(np.asarray(own).tobytes()).hexdigest()
 
@@ -138,7 +138,7 @@ def main() -> None:
     new_cache()
     right = work(dataset)
     new_cache()
-    modules = [data_cache, fetch, decode, folders, shutil]
+    modules = [data_cache, fetch, decode, shutil]
     points = middle(lines_of(modules, lambda: work(dataset)))
     found = []
     for line, visit in points.items() if what == "kills" else [((what, number), 0) for number in range(3)]:

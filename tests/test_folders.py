@@ -1,5 +1,6 @@
 """Your own images: everything on folders made here."""
 
+import errno
 import os
 import sys
 from collections.abc import Callable
@@ -11,10 +12,10 @@ import pytest
 from PIL import Image
 
 import medcourse as mc
-from medcourse.data import folders
+from medcourse.data import decode, folders
 from medcourse.data.cohort import Cohort
 from medcourse.data.dicom import read_dicom
-from medcourse.errors import CohortError
+from medcourse.errors import ArgumentError, CohortError, StorageError
 
 GROUP = r"(p\d+)_"
 
@@ -56,8 +57,8 @@ def test_one_folder_per_class(films: Path):
 
 def test_decoded_once_until_a_file_changes(films: Path, monkeypatch: pytest.MonkeyPatch):
     reads = []
-    real = folders.read_with_size
-    monkeypatch.setattr(folders, "read_with_size", lambda path, *rest: reads.append(path.name) or real(path, *rest))
+    real = folders.read_image
+    monkeypatch.setattr(folders, "read_image", lambda path, *rest: reads.append(path.name) or real(path, *rest))
     before = np.asarray(load(films).images).copy()
     assert len(reads) == 24
     assert np.array_equal(load(films, group=None).images, before)
@@ -156,7 +157,7 @@ def test_unreadable_images_are_named_and_counted_and_skipped_on_request(films: P
         cohort.subset(["ill/p06_1.png"]).read([0])[0, 0],
         np.asarray(Image.fromarray(picture(101, bright=120)).resize((16, 16), Image.Resampling.BILINEAR)),
     )
-    monkeypatch.setattr(folders, "read_with_size", None)  # from here on out of the cache
+    monkeypatch.setattr(folders, "read_image", None)  # from here on out of the cache
     assert len(load(films, on_error="skip")) == 22
     assert "SKIPPED 2 of 24" in capsys.readouterr().out
     with pytest.raises(CohortError, match="2 of 24"):
@@ -222,10 +223,6 @@ def splits_above(root: Path) -> None:
         (None, {"group": r"(p\d+"}, "no regular expression"),
         (None, {"group": r"(p99)?_"}, "no group in 24 of 24"),
         (None, {"group": lambda path: None if "p00" in path else 0}, "no group in 2 of 24"),
-        (None, {"size": 0}, "whole number"),
-        (None, {"size": 16.0}, "whole number"),
-        (None, {"mode": "grey"}, "'auto', 'L' or 'RGB'"),
-        (None, {"on_error": "ignore"}, "'raise' or 'skip'"),
     ],
 )
 def test_what_is_wrong_is_named(films: Path, change, arguments, named):
@@ -233,6 +230,43 @@ def test_what_is_wrong_is_named(films: Path, change, arguments, named):
         change(films)
     with pytest.raises(CohortError, match=named):
         load(films, **arguments)
+
+
+@pytest.mark.parametrize("wrong", [{"size": 0}, {"size": 16.0}, {"mode": "grey"}, {"on_error": "ignore"}])
+def test_a_wrong_argument_is_named(films: Path, wrong):
+    with pytest.raises(ArgumentError, match="|".join(wrong)):
+        load(films, **wrong)
+
+
+@pytest.mark.parametrize("step", ["medcourse.data.decode.open_memmap", "pandas.DataFrame.to_csv"])
+def test_a_disk_that_is_full_while_images_are_decoded(films: Path, step: str, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(step, full)
+    with pytest.raises(StorageError, match=r"No space left on device.*set MEDCOURSE_CACHE"):
+        load(films)
+    assert list((Path(os.environ["MEDCOURSE_CACHE"]) / "arrays").iterdir()) == []
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="needs posix_fallocate")
+def test_space_is_reserved_before_images_are_mapped(films: Path, monkeypatch: pytest.MonkeyPatch):
+    """A page that is written to a full disk through a memory map kills the process."""
+    reserved: list[int] = []
+    monkeypatch.setattr(os, "posix_fallocate", lambda file, start, size: reserved.append(size))
+    load(films)
+    assert reserved[0] > 24 * 3 * 16 * 16
+
+
+def test_another_version_of_the_decoder_decodes_again(films: Path, monkeypatch: pytest.MonkeyPatch):
+    """As when DICOM windows came to be read: what was decoded before must not stand in for it."""
+    before = np.asarray(load(films).images).copy()
+    monkeypatch.setattr("medcourse.data.decode._VERSION", decode._VERSION + 1)
+    monkeypatch.setattr(
+        folders, "read_image", lambda *_: decode.Picture(np.zeros((3, 16, 16), np.uint8), None, (24, 20))
+    )
+    assert before.any()
+    assert not np.asarray(load(films).images).any()
 
 
 def test_other_files_are_left_out_and_wrong_places_named(films: Path):

@@ -13,7 +13,7 @@ import medcourse as mc
 from medcourse.data import load as loading
 from medcourse.data.decode import read_image, read_mask
 from medcourse.data.phantom.skin import skin_photographs
-from medcourse.errors import CohortError, ManifestError, SourceError, StorageError
+from medcourse.errors import ArgumentError, CohortError, ManifestError, SourceError, StorageError
 
 
 @pytest.fixture
@@ -75,15 +75,15 @@ def test_wrong_names_and_sizes(cache: Path):
     with pytest.raises(ManifestError, match="load_table"):
         mc.load("chexpert-readers")
     for size in (0, -3, 2.5, "64", True):
-        with pytest.raises(CohortError, match="whole number"):
+        with pytest.raises(ArgumentError, match="whole number"):
             mc.load("ham10000", size=size)
 
 
 def test_decoding(tmp_path: Path):
     grey = np.tile(np.arange(0, 256, 4, dtype=np.uint8), (64, 1))
     Image.fromarray(np.stack([grey] * 3, -1)).save(tmp_path / "a.png")
-    assert np.array_equal(read_image(tmp_path / "a.png", 64, "L")[0], grey)
-    assert read_image(tmp_path / "a.png", 32, "RGB").shape == (3, 32, 32)
+    assert np.array_equal(read_image(tmp_path / "a.png", 64, "L").pixels[0], grey)
+    assert read_image(tmp_path / "a.png", 32, "RGB").pixels.shape == (3, 32, 32)
     Image.fromarray(((grey > 100) * 255).astype(np.uint8)).save(tmp_path / "m.png")
     mask = read_mask(tmp_path / "m.png", 20)
     assert set(np.unique(mask)) == {0, 1}

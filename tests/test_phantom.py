@@ -20,7 +20,7 @@ from medcourse.data.phantom.chest import chest_films, nih_films, pneumonia_films
 from medcourse.data.phantom.cohorts import STAND_INS
 from medcourse.data.phantom.film import FINDINGS, Site, draw_film
 from medcourse.data.phantom.skin import skin_image, skin_lesions
-from medcourse.errors import CohortError
+from medcourse.errors import ArgumentError
 
 SMALL = {
     "chest": lambda seed: mc.phantom.chest(12, 2, size=24, necklace=0.5, seed=seed),
@@ -409,7 +409,7 @@ def test_reader_tables_have_the_files_columns_and_types_of_the_real_ones():
         ("chest", {"prevalence": 1.2}, "prevalence=1.2"),
         ("chest", {"site_link": -0.1}, "site_link"),
         ("chest", {"marker_link": 2}, "marker_link"),
-        ("chest", {"brightness": 0.7}, "brightness=0.7"),
+        ("chest", {"brightness": 1.5}, "brightness=1.5"),
         ("chest", {"size": 0}, "size=0"),
         ("chest", {"seed": -1}, "seed=-1"),
         ("skin", {"images": True}, "images=True"),
@@ -420,5 +420,5 @@ def test_reader_tables_have_the_files_columns_and_types_of_the_real_ones():
     ],
 )
 def test_parameters_outside_their_range_are_refused_by_name(draw: str, wrong: dict, named: str):
-    with pytest.raises(CohortError, match=named):
+    with pytest.raises(ArgumentError, match=named):
         getattr(mc.phantom, draw)(**wrong)

@@ -22,7 +22,8 @@ from medcourse.data.rows import ImageRows, ImageStack, check_stacks, positions_o
 from medcourse.errors import CohortError
 
 if TYPE_CHECKING:
-    from medcourse.data.folders import Group, Mode, OnError
+    from medcourse.data.decode import Mode, OnError
+    from medcourse.data.folders import Group
 
 
 class Cohort:
@@ -112,8 +113,10 @@ class Cohort:
             progress: show a bar when decoding takes longer than two seconds.
 
         Raises:
-            CohortError: no folder, an empty class, one class only, unreadable images, images without a group, or
-                arguments that do not fit.
+            ArgumentError: a size, mode or on_error that does not exist.
+            CohortError: no folder, an empty class, one class only, unreadable images, images without a group, or a
+                positive class that is none.
+            StorageError: this machine's disk is full, or may not be written.
         """
         from medcourse.data.folders import folder_parts
 
@@ -149,6 +152,7 @@ class Cohort:
             positive, size, mode, on_error, laterality, progress: as in ``from_folder``.
 
         Raises:
+            ArgumentError, StorageError: as ``from_folder``.
             CohortError: as ``from_folder``, and missing columns, empty cells, an image named twice.
         """
         from medcourse.data.folders import table_parts

@@ -4,33 +4,26 @@ Images are decoded once into the same cache as the data sets of the manifest. Th
 name, size and modification time, so a changed file is decoded again and the second call is immediate.
 """
 
-import hashlib
 import re
-import sys
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import get_args
 
 import numpy as np
 import pandas as pd
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from medcourse.data.cache import cache_folder, publish, unfinished
-from medcourse.data.decode import THREADS, checked_size, read_with_size
+from medcourse.arguments import one_of, whole_number
+from medcourse.data.decode import Mode, OnError, read_image, stack
 from medcourse.data.dicom import SUFFIXES, is_dicom, require_pydicom
 from medcourse.data.labels import positive_last
 from medcourse.errors import CohortError
 
-Mode = Literal["auto", "L", "RGB"]
-OnError = Literal["raise", "skip"]
 Group = str | Callable[[str], str] | None
 
 _IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", *SUFFIXES}
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
-_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -172,93 +165,26 @@ def _decoded(
     root: Path, table: pd.DataFrame, classes: tuple[str, ...], size: int, mode: Mode, on_error: OnError, progress: bool
 ) -> Parts:
     """Images of the table's ``path`` column; adds the columns width and height (pixels of the original)."""
-    size = checked_size(size)
-    if mode not in ("auto", "L", "RGB") or on_error not in ("raise", "skip"):
-        raise CohortError(f"mode={mode!r}, on_error={on_error!r}: give 'auto', 'L' or 'RGB', and 'raise' or 'skip'")
-    paths = table["path"].tolist()
-    folder = cache_folder() / "arrays" / f"own-{_key(root, paths)}-{size}px-{mode}"
-    if not folder.is_dir():
-        with unfinished(folder.parent) as scratch:
-            made = scratch / "stack"
-            made.mkdir()
-            files = _fill(made, root, paths, size, mode, progress)
-            _judge(files["problem"], on_error)
-            files.to_csv(made / "files.csv", index=False)
-            publish(made, folder)
-    files = pd.read_csv(folder / "files.csv", keep_default_na=False)
-    _judge(files["problem"], on_error)
-    good = (files["problem"] == "").to_numpy()
-    table = table[good].assign(original_width=files["width"][good].array, original_height=files["height"][good].array)
+    size = whole_number("size", size, least=1)
+    one_of("mode", mode, get_args(Mode))
+    one_of("on_error", on_error, get_args(OnError))
+    paths = [root / path for path in table["path"]]
+    if dicom := next((path for path in paths if path.is_file() and is_dicom(path)), None):
+        require_pydicom(dicom)
+    known = list(map(_identity, paths))
+    made = stack("own", size, mode, known, lambda i: read_image(paths[i], size, mode), False, on_error, progress)
+    good = made.files[made.files["problem"] == ""]
+    table = table.iloc[good.index].assign(original_width=good["width"].array, original_height=good["height"].array)
     if "label" in table and len(lost := set(classes) - set(table["label"])):
         raise CohortError(
             f"no image of {sorted(lost)} can be read, so {root} has no such class left; repair these files"
         )
-    return Parts(np.load(folder / "images.npy", mmap_mode="r"), table, classes)
+    return Parts(made.images, table, classes)
 
 
-def _key(root: Path, paths: list[str]) -> str:
-    lines = [str(root)]
-    for path in paths:
-        known = (root / path).stat() if (root / path).is_file() else None
-        lines.append(f"{path}\t{known.st_size}\t{known.st_mtime_ns}" if known else f"{path}\tmissing")
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:16]
-
-
-def _judge(problems: pd.Series, on_error: OnError) -> None:
-    """Raise, or say what is skipped."""
-    bad = problems[problems != ""]
-    if bad.empty:
-        return
-    shown = "".join(f"\n  - {line}" for line in bad[:5]) + ("\n  - ..." if len(bad) > 5 else "")
-    if on_error == "raise" or len(bad) == len(problems):
-        raise CohortError(
-            f"{len(bad)} of {len(problems)} images cannot be read:{shown}\nRepair or remove them, or pass on_error='skip'."
-        )
-    print(f"SKIPPED {len(bad)} of {len(problems)} images that cannot be read:{shown}")
-
-
-def _fill(folder: Path, root: Path, paths: list[str], size: int, mode: Mode, progress: bool) -> pd.DataFrame:
-    """Write images.npy for the readable images; one row per file: width, height, problem ("" when there is none)."""
-    from tqdm import tqdm
-
-    for path in paths:
-        if (root / path).is_file() and is_dicom(root / path):
-            require_pydicom(root / path)
-            break
-    stack = open_memmap(folder / "all.npy", "w+", np.uint8, (len(paths), 1 if mode == "L" else 3, size, size))
-    grey = np.ones(len(paths), dtype=bool)
-
-    def put(row: int) -> tuple[int, int, str]:
-        try:
-            stack[row], original = read_with_size(root / paths[row], size, "L" if mode == "L" else "RGB")
-        except CohortError as error:
-            return 0, 0, str(error)  # counted and told by _judge
-        grey[row] = (stack[row] == stack[row, :1]).all()
-        return *original, ""
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        bar = tqdm(total=len(paths), file=sys.stdout, unit=" images", leave=False, delay=2, disable=not progress)
-        rows = []
-        with bar:
-            for done in pool.map(put, range(len(paths))):
-                rows.append(done)
-                bar.update()
-    files = pd.DataFrame(rows, columns=["width", "height", "problem"])
-    good = np.flatnonzero(files["problem"] == "")
-    if len(good) == 0:
-        return files
-    channels = 1 if mode == "auto" and grey.all() else stack.shape[1]
-    if len(good) < len(paths) or channels < stack.shape[1]:
-        _copy(stack, good, channels, folder / "images.npy")
-        (folder / "all.npy").unlink()
-    else:
-        stack.flush()
-        (folder / "all.npy").rename(folder / "images.npy")
-    return files
-
-
-def _copy(stack: NDArray[np.uint8], rows: NDArray[np.int64], channels: int, target: Path) -> None:
-    images = open_memmap(target, "w+", np.uint8, (len(rows), channels, *stack.shape[2:]))
-    for start in range(0, len(rows), _CHUNK):
-        images[start : start + _CHUNK] = stack[rows[start : start + _CHUNK], :channels]
-    images.flush()
+def _identity(path: Path) -> str:
+    """What tells that a file has changed: size and modification time."""
+    if not path.is_file():
+        return f"{path}\tmissing"
+    known = path.stat()
+    return f"{path}\t{known.st_size}\t{known.st_mtime_ns}"

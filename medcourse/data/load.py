@@ -3,13 +3,12 @@
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from medcourse.arguments import whole_number
 from medcourse.data import origins
 from medcourse.data.cohort import Cohort
-from medcourse.data.decode import checked_size, read_image, read_mask, stack
+from medcourse.data.decode import Picture, read_image, read_mask, stack
 from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
 from medcourse.data.manifest import Dataset, find_dataset, read_manifest
 from medcourse.data.phantom.cohorts import STAND_INS
@@ -64,10 +63,11 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
         SourceError: no source can be reached (and no phantom is allowed, or none exists for this data set).
         IntegrityError: a source holds something else than the manifest promises, and no other source serves.
         StorageError: this machine's disk is full, or may not be read or written; no phantom stands in.
-        CohortError: a size that is no positive number, or an image that cannot be decoded.
+        ArgumentError: a size that is not a whole number of 1 or more.
+        CohortError: an image that cannot be decoded.
     """
     dataset = find_dataset(name, kind="images")
-    size = checked_size(size)
+    size = whole_number("size", size, least=1)
     if phantom is True:
         return _draw(dataset, size)
     try:
@@ -119,9 +119,9 @@ def _decode(dataset: Dataset, folders: list[Path], size: int) -> Cohort:
     paths = table["path"].tolist()
     mask_paths = table["mask_path"].tolist() if has_masks else []
 
-    def draw(i: int) -> tuple[NDArray[np.uint8], NDArray[np.uint8] | None]:
-        image = read_image(folder / paths[i], size, dataset.mode)
-        return image, read_mask(folder / mask_paths[i], size) if has_masks else None
+    def draw(i: int) -> Picture:
+        picture = read_image(folder / paths[i], size, dataset.mode)
+        return picture._replace(mask=read_mask(folder / mask_paths[i], size)) if has_masks else picture
 
     made = stack(folder.name, size, dataset.mode, paths, draw, has_masks)
     return Cohort(
@@ -144,7 +144,7 @@ def _draw(dataset: Dataset, size: int) -> Cohort:
         size,
         dataset.mode,
         drawing.table.index.tolist(),
-        lambda row: drawing.draw(row, size),
+        lambda row: Picture(*drawing.draw(row, size)),
         masks=True,
     )
     return Cohort(

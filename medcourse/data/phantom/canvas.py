@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.errors import CohortError
-
 Plane = NDArray[np.floating]  # size x size; float32 on films, though numpy's stubs lose that in arithmetic
 
 
@@ -30,28 +28,6 @@ class Drawing:
     mode: str  # "L" or "RGB"
     draw: Callable[[int, int], tuple[NDArray[np.uint8], NDArray[np.uint8]]]
     laterality: bool = False
-
-
-def share(most: float = 1, **given: float) -> None:
-    """Refuse what is no number from 0 to ``most``.
-
-    Raises:
-        CohortError: names the parameter.
-    """
-    for name, value in given.items():
-        if not isinstance(value, (int, float, np.integer, np.floating)) or not 0 <= value <= most:
-            raise CohortError(f"{name}={value!r}: give a number from 0 to {most}")
-
-
-def count(least: int = 1, **given: int) -> None:
-    """Refuse what is no whole number of ``least`` or more.
-
-    Raises:
-        CohortError: names the parameter.
-    """
-    for name, value in given.items():
-        if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-            raise CohortError(f"{name}={value!r}: give a whole number of {least} or more")
 
 
 def some(n: int, part: float, rng: np.random.Generator) -> NDArray[np.bool_]:

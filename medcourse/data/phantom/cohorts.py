@@ -9,9 +9,9 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
+from medcourse.arguments import share, whole_number
 from medcourse.data.cohort import Cohort
-from medcourse.data.decode import checked_size
-from medcourse.data.phantom.canvas import Drawing, count, share
+from medcourse.data.phantom.canvas import Drawing
 from medcourse.data.phantom.chest import chest_films, nih_films, pneumonia_films
 from medcourse.data.phantom.patches import blood_cells, tissue_patches
 from medcourse.data.phantom.readers import reader_tables
@@ -57,8 +57,8 @@ def chest(
             film of a sick patient, and no other, is from site B. Site B can be seen only where ``brightness`` is not 0.
         marker_link: 0 to 1, the same for a letter L in the upper corner at the image's right. At 0 half of the films
             have one, at 1 exactly those of sick patients.
-        brightness: 0 to 0.5, by how much of the grey range films of site B are brighter (and by which share flatter)
-            than those of site A; 0 makes the sites look alike.
+        brightness: 0 to 1, by how much of the grey range films of site B are brighter (and by which share flatter)
+            than those of site A; 0 makes the sites look alike, above 0.5 much is plain black or white.
         necklace: 0 to 1, share of patients who wear a necklace on all of their films.
         seed: 0 or more.
 
@@ -66,12 +66,11 @@ def chest(
         A binary ``Cohort`` with masks, ``laterality`` (the heart lies to the image's right) and ``is_phantom`` set.
 
     Raises:
-        CohortError: a parameter outside its range.
+        ArgumentError: a parameter outside its range.
     """
-    count(patients=patients, films_per_patient=films_per_patient)
-    count(least=0, seed=seed)
-    share(prevalence=prevalence, site_link=site_link, marker_link=marker_link, necklace=necklace)
-    share(most=0.5, brightness=brightness)
+    _check(seed, patients=patients, films_per_patient=films_per_patient)
+    _check_shares(prevalence=prevalence, site_link=site_link, marker_link=marker_link, brightness=brightness)
+    _check_shares(necklace=necklace)
     drawing = chest_films(patients, films_per_patient, prevalence, site_link, marker_link, brightness, necklace, seed)
     return _cohort(drawing, size, "phantom chest films")
 
@@ -95,11 +94,10 @@ def skin(images: int = 1000, size: int = 64, *, camera_link: float = 0.0, seed: 
         seed: 0 or more.
 
     Raises:
-        CohortError: a parameter outside its range.
+        ArgumentError: a parameter outside its range.
     """
-    count(images=images)
-    count(least=0, seed=seed)
-    share(camera_link=camera_link)
+    _check(seed, images=images)
+    _check_shares(camera_link=camera_link)
     return _cohort(skin_lesions(images, camera_link, seed), size, "phantom skin lesions")
 
 
@@ -128,11 +126,10 @@ def histology(
         seed: 0 or more.
 
     Raises:
-        CohortError: a parameter outside its range.
+        ArgumentError: a parameter outside its range.
     """
-    count(patients=patients, patches_per_patient=patches_per_patient)
-    count(least=0, seed=seed)
-    share(prevalence=prevalence, stain_link=stain_link, stain=stain)
+    _check(seed, patients=patients, patches_per_patient=patches_per_patient)
+    _check_shares(prevalence=prevalence, stain_link=stain_link, stain=stain)
     drawing = tissue_patches(patients, patches_per_patient, prevalence, stain_link, stain, seed)
     return _cohort(drawing, size, "phantom tissue patches")
 
@@ -158,11 +155,10 @@ def cells(
         seed: 0 or more.
 
     Raises:
-        CohortError: a parameter outside its range.
+        ArgumentError: a parameter outside its range.
     """
-    count(patients=patients, cells_per_patient=cells_per_patient)
-    count(least=0, seed=seed)
-    share(infected=infected, parasitized=parasitized)
+    _check(seed, patients=patients, cells_per_patient=cells_per_patient)
+    _check_shares(infected=infected, parasitized=parasitized)
     return _cohort(blood_cells(patients, cells_per_patient, infected, parasitized, seed), size, "phantom blood cells")
 
 
@@ -176,15 +172,25 @@ def readers(studies: int = 500, *, seed: int = 0) -> dict[str, pd.DataFrame]:
         seed: 0 or more.
 
     Raises:
-        CohortError: a parameter outside its range.
+        ArgumentError: a parameter outside its range.
     """
-    count(studies=studies)
-    count(least=0, seed=seed)
+    _check(seed, studies=studies)
     return reader_tables(studies, seed)
 
 
+def _check(seed: int, **counts: int) -> None:
+    whole_number("seed", seed)
+    for name, value in counts.items():
+        whole_number(name, value, least=1)
+
+
+def _check_shares(**shares: float) -> None:
+    for name, value in shares.items():
+        share(name, value, zero=True, one=True)
+
+
 def _cohort(drawing: Drawing, size: int, name: str) -> Cohort:
-    size = checked_size(size)
+    size = whole_number("size", size, least=1)
     n, channels = len(drawing.table), 3 if drawing.mode == "RGB" else 1
     images = np.empty((n, channels, size, size), np.uint8)
     masks = np.empty((n, size, size), np.uint8)
