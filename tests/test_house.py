@@ -3,11 +3,15 @@
 import ast
 import subprocess
 import sys
+import tomllib
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
+
+import medcourse as mc
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "medcourse").rglob("*.py"))
@@ -73,3 +77,17 @@ def test_the_wheel_holds_the_types_the_manifest_and_every_module(tmp_path):
     held = set(zipfile.ZipFile(wheel).namelist())
     assert {"medcourse/py.typed", "medcourse/data_manifest.yaml"} <= held
     assert {str(path.relative_to(ROOT)) for path in MODULES} <= held
+
+
+def test_pre_commit_calls_what_make_check_calls():
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\ncheck:")[1].split("\n\n")[0].split("\n\t")[1:]
+    made = [line.replace("$(BIN)", ".venv/bin") for line in recipe if not line.startswith("$(PYTEST)")]
+    [local] = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    assert [hook["entry"] for hook in local["hooks"]] == made
+
+
+def test_every_place_that_tells_the_version_tells_the_same():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert citation["version"] == project["version"] == mc.__version__
+    assert [author["name"] for author in citation["authors"]] == [author["name"] for author in project["authors"]]
