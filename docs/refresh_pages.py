@@ -64,7 +64,7 @@ def ranges(path: Path) -> str:
 def runs_of(results: Path, study: str, size: int, epochs: int, device: str) -> Runs:
     """The committed runs of a study; those on drawn images where there are no others."""
     name = study if (results / f"{study}.csv").exists() else f"{study} (phantom)"
-    return Results(results, name).alike({"size": size, "epochs": epochs, "device": device})
+    return Results(results, name).matching({"size": size, "epochs": epochs, "device": device})
 
 
 def main(root: Path) -> None:

@@ -12,6 +12,7 @@ import typer
 
 from medcourse import __version__
 from medcourse.errors import LessonError, MedcourseError
+from medcourse.studies import STUDIES
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -225,9 +226,7 @@ def _say_missed(course: Path, verdict: str, data: str) -> str:
 
 @app.command()
 def reproduce(
-    study: Annotated[
-        str, typer.Argument(help="one-class-collapse, chest-resampling, skin-forum, histology-three-arms")
-    ],
+    study: Annotated[str, typer.Argument(help=", ".join(STUDIES))],
     size: Annotated[int, typer.Option(help="Height and width of the images in pixels.")] = 64,
     seeds: Annotated[int, typer.Option(help="Number of seeds, from 0.")] = 5,
     epochs: Annotated[
@@ -237,13 +236,23 @@ def reproduce(
         list[str] | None, typer.Option(help="An arm to run; may be given several times; all without.")
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda ...")] = "auto",
+    jobs: Annotated[
+        int | None,
+        typer.Option(
+            help="Trainings side by side, one thread each; all cores when left out. 1: one by one, all threads."
+        ),
+    ] = None,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Address of a Dask scheduler, whose workers train (pip's extra 'cluster').")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder for the results (CSV).")] = Path("benchmarks/results"),
 ) -> None:
     """Run a published result again, and print what came out; goes on where a killed run stopped."""
     from medcourse.studies import find_study
-    from medcourse.studies.results import reproduce as run
+    from medcourse.studies import jobs as runner
 
-    typer.echo(run(find_study(study), out, size, seeds, epochs, arms, device, say=typer.echo))
+    found = find_study(study)
+    typer.echo(runner.reproduce(found, out, size, seeds, epochs, arms, device, jobs, scheduler, say=typer.echo))
 
 
 @app.command()

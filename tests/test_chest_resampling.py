@@ -1,6 +1,5 @@
 """The study of the chest films: the paper's numbers, whose differences survive, and a recipe that only validation names."""
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -78,7 +77,7 @@ def test_a_paired_difference_has_the_films_in_its_interval():
     assert low < mean - seeds_alone
     assert high > mean + seeds_alone
     assert low > 0
-    assert paired(runs, ("oversampling", None), None, "recall", 0.5)[0] == pytest.approx(
+    assert paired(runs, ("oversampling", None), 0.5, "recall")[0] == pytest.approx(
         runs.values().loc["oversampling"]["recall"].mean() - 0.5
     )
 
@@ -133,7 +132,7 @@ def test_empty_maps_are_counted_and_left_out_of_the_mean():
 def test_the_auroc_of_drawn_films_is_that_of_scikit_learn():
     runs = made_up({"baseline": 0.3}, seeds=1)
     films = runs.scores.assign(group=[f"p{k // 2}" for k in range(60)])
-    drawn = chest_report._drawn_auroc(films)
+    drawn = chest_report._metric(Runs(runs.table, films), "baseline", None, "auroc", (0,))[1][:, 0]
     weights = chest_report._weights(30)
     _, patient = np.unique(films["group"], return_inverse=True)
     for draw in range(5):
@@ -195,9 +194,8 @@ def test_there_are_curves_where_there_are_epochs():
     runs = made_up({"baseline": 0.3, "smote": 0.5})
     epochs = runs.table.iloc[:4].assign(split=["val, epoch 1", "val, epoch 2"] * 2, metric=["recall"] * 4)
     of_five = Runs(pd.concat([runs.table, epochs]), runs.scores)
-    assert list(chest_resampling.figures(of_five)) == ["", "curves"]
-    assert list(chest_resampling.figures(Runs(of_five.table.assign(epochs=1), runs.scores))) == [""]
-    plt.close("all")
+    assert list(chest_resampling.STUDY.figures(of_five)) == ["", "curves"]
+    assert list(chest_resampling.STUDY.figures(Runs(of_five.table.assign(epochs=1), runs.scores))) == [""]
 
 
 def films(n: int, rare: int, seed: int) -> mc.Cohort:
@@ -225,7 +223,20 @@ def test_every_arm_runs_on_small_films(tmp_path, monkeypatch):
     monkeypatch.setattr(chest_resampling, "sets", sets)
     monkeypatch.setattr("medcourse.networks.models.with_imagenet_weights", no_weights)
     monkeypatch.setattr(chest_resampling, "GRID", 32)
-    command = ["reproduce", "chest-resampling", "--size", "32", "--seeds", "1", "--epochs", "1", "--device", "cpu"]
+    command = [
+        "reproduce",
+        "chest-resampling",
+        "--size",
+        "32",
+        "--seeds",
+        "1",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        "--jobs",
+        "1",
+    ]
     command += ["--out", str(tmp_path)]
     done = CliRunner().invoke(cli.app, command, catch_exceptions=False)
     ran = [line.split(", seed 0:")[0] for line in done.stdout.splitlines() if ", seed 0:" in line]

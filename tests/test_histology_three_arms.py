@@ -7,9 +7,9 @@ from typer.testing import CliRunner
 
 import medcourse as mc
 from medcourse import cli
-from medcourse.errors import EvaluationError, SourceError
+from medcourse.errors import SourceError
 from medcourse.networks.models import build_model
-from medcourse.studies import find_study, histology_three_arms
+from medcourse.studies import histology_three_arms
 from medcourse.studies.results import COLUMNS, SCORES, Runs
 
 PHANTOM = "histology-three-arms (phantom)"
@@ -33,7 +33,20 @@ def drawn(monkeypatch):
 
 
 def test_drawn_patches_have_a_name_of_their_own(drawn, tmp_path):
-    command = ["reproduce", "histology-three-arms", "--size", "16", "--seeds", "2", "--epochs", "1", "--device", "cpu"]
+    command = [
+        "reproduce",
+        "histology-three-arms",
+        "--size",
+        "16",
+        "--seeds",
+        "2",
+        "--epochs",
+        "1",
+        "--device",
+        "cpu",
+        "--jobs",
+        "1",
+    ]
     done = CliRunner().invoke(cli.app, [*command, "--out", str(tmp_path)], catch_exceptions=False)
     table = pd.read_csv(tmp_path / f"{PHANTOM}.csv")
     assert set(table["study"]) == {PHANTOM}
@@ -43,7 +56,7 @@ def test_drawn_patches_have_a_name_of_their_own(drawn, tmp_path):
     assert "6 of 6 runs began with random weights" in done.stdout
     assert "25% of the training set: the rare class" in done.stdout
     assert "dim 4" in done.stdout, "the error of the post's oversampling, in its own words"
-    assert find_study("histology-three-arms").NAME == PHANTOM
+    assert histology_three_arms.STUDY.stored_as() == PHANTOM
 
 
 def test_what_each_arm_trains_on(drawn, monkeypatch):
@@ -74,7 +87,7 @@ def test_what_each_arm_trains_on(drawn, monkeypatch):
 
 def test_breakhis_is_real_and_turns_the_story_round(monkeypatch):
     monkeypatch.setattr(histology_three_arms, "breakhis_at_hand", lambda: True)
-    assert histology_three_arms.NAME == "histology-three-arms"
+    assert histology_three_arms.STUDY.stored_as() == "histology-three-arms"
     values = dict.fromkeys(histology_three_arms.METRICS, 0.5) | {"malignant in training": 0.69, "imagenet": 1.0}
     same = {
         "study": "s",
@@ -97,7 +110,7 @@ def test_breakhis_is_real_and_turns_the_story_round(monkeypatch):
     assert "PHANTOM" not in told
     assert "random weights" not in told
     assert "+0.10" in told
-    one = histology_three_arms.summary(Runs(pd.DataFrame(rows[-7:])[COLUMNS], pd.DataFrame(columns=SCORES)))
+    one = histology_three_arms.STUDY.summary(Runs(pd.DataFrame(rows[-7:])[COLUMNS], pd.DataFrame(columns=SCORES)))
     assert list(one.columns) == list(histology_three_arms.METRICS), "no differences without the baseline"
 
 
@@ -115,21 +128,3 @@ def test_breakhis_that_no_source_serves(monkeypatch):
         patched.setattr(histology_three_arms, "fetch", lambda dataset: "a folder")
         assert ask()
     ask.cache_clear()
-
-
-def test_an_arm_that_is_not_there_is_refused_before_breakhis_is_asked_for(monkeypatch, tmp_path):
-    def fetched():
-        raise AssertionError("4 GB for a misspelt arm")
-
-    monkeypatch.setattr(histology_three_arms, "breakhis_at_hand", fetched)
-    with pytest.raises(EvaluationError, match=r"no arm \['oversampel'\]; it has baseline, oversampling"):
-        CliRunner().invoke(
-            cli.app,
-            ["reproduce", "histology-three-arms", "--arms", "oversampel", "--out", str(tmp_path)],
-            catch_exceptions=False,
-        )
-
-
-def test_the_module_has_no_other_dynamic_names():
-    with pytest.raises(AttributeError, match="NAMES"):
-        _ = histology_three_arms.NAMES

@@ -45,7 +45,7 @@ def test_every_lesson_is_in_the_syllabus_with_its_pitfall():
 
 
 def test_the_studys_table_is_that_of_the_committed_results():
-    runs = Results(ROOT / "benchmarks" / "results", "chest-resampling").alike(
+    runs = Results(ROOT / "benchmarks" / "results", "chest-resampling").matching(
         {"size": 64, "epochs": 5, "device": "cpu"}
     )
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

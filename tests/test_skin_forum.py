@@ -11,11 +11,25 @@ from medcourse import cli
 from medcourse.data.splits import Splits
 from medcourse.errors import SourceError, TrainingError
 from medcourse.networks.models import build_model
-from medcourse.studies import find_study, skin_forum
+from medcourse.studies import skin_forum
 from medcourse.studies.results import Results
 from tests.conftest import make_cohort
 
-COMMAND = ["reproduce", "skin-forum", "--size", "16", "--seeds", "1", "--epochs", "2", "--device", "cpu", "--out"]
+COMMAND = [
+    "reproduce",
+    "skin-forum",
+    "--size",
+    "16",
+    "--seeds",
+    "1",
+    "--epochs",
+    "2",
+    "--device",
+    "cpu",
+    "--jobs",
+    "1",
+    "--out",
+]
 
 
 def small_network(name, cohort, weights=None, **more):
@@ -51,10 +65,10 @@ def test_reproduce_runs_six_trainings_for_nine_arms(parts, monkeypatch, tmp_path
     assert told == list(skin_forum.ARMS)
     assert "UNLIKE FOR LIKE: 9 of 9 runs" in first.stdout
     assert (tmp_path / "skin-forum-16px-2epochs-cpu.png").stat().st_size > 5000
-    values = Results(tmp_path, "skin-forum").alike({"size": 16}).values().droplevel("seed")
+    values = Results(tmp_path, "skin-forum").matching({"size": 16}).values().droplevel("seed")
     assert values["auroc"]["as asked"] == values["auroc"]["threshold by cost"] == values["auroc"]["threshold by Youden"]
     assert set(values["epoch"].drop("F1 chooses the epoch")) == {2}
-    mixture = Results(tmp_path, "skin-forum").alike({"size": 16}).values().loc[skin_forum.MIXTURE]
+    mixture = Results(tmp_path, "skin-forum").matching({"size": 16}).values().loc[skin_forum.MIXTURE]
     n = {
         road: ((parts.test.table["dx_type"] == road) & (parts.test.targets == 0)).sum()
         for road in ("follow_up", "histo")
@@ -134,16 +148,19 @@ def test_acting_ratio_is_that_of_torchs_gradients():
 
 
 def test_differences_are_paired_by_seed_and_by_lesion(parts, tmp_path):
-    rng, results = np.random.default_rng(0), Results(tmp_path, skin_forum.NAME)
+    rng, results = np.random.default_rng(0), Results(tmp_path, "skin-forum")
+    settings = {"size": 16, "epochs": 2, "device": "cpu"}
     for seed in (0, 1, 2):
         scores = predicted(parts.test, rng.random(len(parts.test)))
-        for arm, threshold in (("as asked", 0.5), ("threshold by cost", 0.25)):
-            run = {"arm": arm, "seed": seed, "size": 16, "epochs": 2, "device": "cpu"}
-            results.add(run, skin_forum._judged(skin_forum.Pass(2, scores, scores), threshold, imagenet=True), 1.0)
-    runs = results.alike({"size": 16})
+        outcomes = {
+            arm: skin_forum._judged(skin_forum.Pass(2, scores, scores), threshold, imagenet=True)
+            for arm, threshold in (("as asked", 0.5), ("threshold by cost", 0.25))
+        }
+        results.add(settings, seed, outcomes, {"torch": "2", "seconds": 1.0}, list(skin_forum.ARMS))
+    runs = results.matching({"size": 16})
     spent = runs.values()["cost"]
     saved = spent["threshold by cost"] - spent["as asked"]
-    assert skin_forum.summary(runs).loc["threshold by cost", "cost - as asked"] == (
+    assert skin_forum.beside_the_thread(runs).loc["threshold by cost", "cost - as asked"] == (
         f"{saved.mean():+.2f} ({saved.min():+.2f} to {saved.max():+.2f})"
     )
     values = runs.values()["sensitivity"]
@@ -152,7 +169,7 @@ def test_differences_are_paired_by_seed_and_by_lesion(parts, tmp_path):
     assert list(table.index) == ["threshold by cost"]
     assert [cell.split()[0] for cell in table.loc["threshold by cost"]] == [f"{gain:+.2f}" for gain in gains]
     assert "UNLIKE" not in skin_forum.report(runs)
-    alone = results.alike({"arm": "threshold by cost"})
+    alone = results.matching({"arm": "threshold by cost"})
     assert skin_forum.by_seed(alone).empty
     assert "seed(s)" in skin_forum.report(alone)
 
@@ -167,7 +184,6 @@ def test_the_cost_per_image_is_that_of_the_two_mistakes(parts):
 @pytest.mark.realdata
 @pytest.mark.slow
 def test_the_sets_are_those_of_lesson_02():
-    assert find_study("skin-forum") is skin_forum
     splits = skin_forum.sets(16, 0)
     table: pd.DataFrame = splits.table()
     assert table["images"].sum() == pytest.approx(2300, abs=5)

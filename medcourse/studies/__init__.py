@@ -1,33 +1,20 @@
-"""Published results that we run again: one module each, found by name."""
+"""Published results that we run again: one module each, which holds its ``STUDY``."""
 
-import difflib
 from importlib import import_module
-from types import ModuleType
+from typing import TYPE_CHECKING
 
-from medcourse.errors import EvaluationError
+from medcourse.arguments import one_of
 
-STUDIES = {
-    "one-class-collapse": "one_class_collapse",
-    "chest-resampling": "chest_resampling",
-    "skin-forum": "skin_forum",
-    "histology-three-arms": "histology_three_arms",
-}
+if TYPE_CHECKING:
+    from medcourse.studies.study import Study
+
+STUDIES = ("one-class-collapse", "chest-resampling", "skin-forum", "histology-three-arms")
 
 
-def find_study(name: str) -> ModuleType:
-    """The module of a study.
-
-    It has ``NAME``, ``ARMS`` (by name), ``EPOCHS``, ``run(arm, seed, size, epochs, device)``, which gives an ``Outcome``
-    for the arm, and for others that share its training, by name, and ``report(runs)`` (text) and ``figures(runs)`` (by what
-    its file adds to the study's name).
+def find_study(name: str) -> "Study":
+    """The study of this name.
 
     Raises:
-        EvaluationError: there is no such study.
+        ArgumentError: there is no such study.
     """
-    if name not in STUDIES:
-        near = difflib.get_close_matches(name, STUDIES, 1)
-        raise EvaluationError(
-            f"no study is called '{name}'; there are {', '.join(STUDIES)}"
-            + (f". Did you mean '{near[0]}'?" if near else "")
-        )
-    return import_module(f"medcourse.studies.{STUDIES[name]}")
+    return import_module(f"medcourse.studies.{one_of('study', name, STUDIES).replace('-', '_')}").STUDY

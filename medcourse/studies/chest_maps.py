@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -25,9 +24,8 @@ def strip(model: nn.Module, test: mc.Cohort, title: str) -> tuple[Figure, dict[s
         share of those films on which nothing speaks for the class (they are left out of the mean).
     """
     few, many = _evenly(test, _SHOWN), _evenly(test, _MEASURED)
-    figure, axes = plt.subplots(
-        len(_METHODS), _SHOWN, figsize=(1.7 * _SHOWN, 1.85 * len(_METHODS)), layout="constrained", squeeze=False
-    )
+    figure = Figure(figsize=(1.7 * _SHOWN, 1.85 * len(_METHODS)), layout="constrained")
+    axes = figure.subplots(len(_METHODS), _SHOWN, squeeze=False)
     borders = {"border share uniform": float(mc.border_share(np.ones((1, test.size, test.size)))[0])}
     for row, method in zip(axes, _METHODS, strict=True):
         share = mc.border_share(mc.activation_maps(model, many.images, method=method, target=1))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from medcourse.evaluation.ranking import METRICS as RANKED
 from medcourse.evaluation.ranking import Ranking
-from medcourse.studies.comparison import markdown, over_seeds, still_apart, told
+from medcourse.studies.comparison import format_difference, markdown, over_seeds, significant_after_correction
 from medcourse.studies.results import Runs
 
 # Table of the paper; balanced accuracy, recall and F1 follow from these counts of the 624 test films.
@@ -120,12 +120,12 @@ def differences(runs: Runs) -> pd.DataFrame:
         row: dict[str, str] = {}
         for metric in METRICS[:2]:
             mean, low, high = paired(runs, (arm, None), ("baseline", None), metric)
-            row[f"{metric}: ours"] = told(mean, low, high)
+            row[f"{metric}: ours"] = format_difference(mean, low, high)
             if arm in PUBLISHED:
                 paper = PUBLISHED[arm][metric] - PUBLISHED["baseline"][metric]
                 row[f"{metric}: paper"] = f"{paper:+.2f} ({verdict(paper, low, high)})"
         for name, (metric, *thresholds) in _WITHOUT_THE_OPERATING_POINT.items():
-            row[name] = told(*paired(runs, (arm, thresholds[0]), ("baseline", thresholds[1]), metric))
+            row[name] = format_difference(*paired(runs, (arm, thresholds[0]), ("baseline", thresholds[1]), metric))
         rows[arm] = row
     columns = [f"{metric}: {what}" for metric in METRICS[:2] for what in ("paper", "ours")]
     columns += _WITHOUT_THE_OPERATING_POINT
@@ -148,7 +148,7 @@ def corrected(runs: Runs) -> str:
     asked = {"balanced accuracy at 0.5": ("balanced accuracy", None, None)} | _WITHOUT_THE_OPERATING_POINT
     found = []
     for name, (metric, mine, of_baseline) in asked.items():
-        apart = still_apart(
+        apart = significant_after_correction(
             {arm: functools.partial(paired, runs, (arm, mine), ("baseline", of_baseline), metric) for arm in arms}
         )
         found.append(f"{name.removesuffix(': ours')}: {apart}")
@@ -182,9 +182,7 @@ def _measured_recall(runs: Runs) -> str:
         return ""
     paper = np.mean([PUBLISHED[arm]["recall"] for arm in balanced]) - PUBLISHED["baseline"]["recall"]
     ours = over_seeds(values[balanced].mean(axis=1) - values["baseline"])
-    return (
-        f"Mean change of recall over the balanced arms: paper {paper:+.2f}, ours {told(*ours)} ({len(values)} seed(s))."
-    )
+    return f"Mean change of recall over the balanced arms: paper {paper:+.2f}, ours {format_difference(*ours)} ({len(values)} seed(s))."
 
 
 def recipe(runs: Runs) -> str:
@@ -203,7 +201,7 @@ def recipe(runs: Runs) -> str:
     tested = runs.values(f"test, {CHOSEN}").loc[arm]
     for metric, best in (("balanced accuracy", "oversampling"), ("F1", "augmentation")):
         number = PUBLISHED[best][metric]
-        ours = paired(runs, (arm, CHOSEN), None, metric, number)
+        ours = paired(runs, (arm, CHOSEN), number, metric)
         met = (
             "cannot be judged from one seed"
             if np.isnan(ours[1])
@@ -215,21 +213,22 @@ def recipe(runs: Runs) -> str:
         )
         lines.append(
             f"  {metric} on the test films {_spread(tested[metric])}; minus the published {number:.3f}, taken as exact: "
-            f"{told(*ours)} ({met})"
+            f"{format_difference(*ours)} ({met})"
         )
         if best in runs.table["arm"].to_numpy():
             for threshold, where in ((None, "0.5"), (CHOSEN, f"its own {CHOSEN}")):
                 against = paired(runs, (arm, CHOSEN), (best, threshold), metric)
-                lines.append(f"    minus our re-run of the best published arm ({best}, at {where}): {told(*against)}")
+                lines.append(
+                    f"    minus our re-run of the best published arm ({best}, at {where}): {format_difference(*against)}"
+                )
     return "\n".join(lines)
 
 
 def paired(
     runs: Runs,
     one: tuple[str, str | None],
-    other: tuple[str, str | None] | None,
+    other: tuple[str, str | None] | float,
     metric: str,
-    number: float = 0.0,
     level: float = 0.95,
 ) -> tuple[float, float, float]:
     """Mean over seeds of one arm's metric on the test films minus another's, or minus a number.
@@ -238,20 +237,16 @@ def paired(
     patients, the same draws for both arms) is added.
 
     Args:
-        one, other: arm, and None (threshold 0.5) or ``CHOSEN``.
+        one, other: arm, and None (threshold 0.5) or ``CHOSEN``; or the number.
         metric: one of ``METRICS``, or "auroc".
-        number: what is subtracted where there is no other arm.
         level: of the interval.
     """
-    seeds = set(runs.values().loc[one[0]].index)
-    if other is not None:
-        seeds &= set(runs.values().loc[other[0]].index)
-    order = tuple(sorted(seeds))
-    point, drawn = _metric(runs, *one, metric, order)
-    if other is not None:
-        base, base_drawn = _metric(runs, *other, metric, order)
-        return over_seeds(point - base, more=float((drawn - base_drawn).mean(axis=1).var()), level=level)
-    return over_seeds(point - number, more=float(drawn.mean(axis=1).var()), level=level)
+    arms = [one, *([other] if isinstance(other, tuple) else [])]
+    seeds = sorted(set.intersection(*(set(runs.values().loc[arm].index) for arm, _ in arms)))
+    values, drawn = zip(*(_metric(runs, *arm, metric, tuple(seeds)) for arm in arms), strict=True)
+    if isinstance(other, tuple):
+        return over_seeds(values[0] - values[1], float((drawn[0] - drawn[1]).mean(axis=1).var()), level)
+    return over_seeds(values[0] - other, float(drawn[0].mean(axis=1).var()), level)
 
 
 @functools.lru_cache(maxsize=256)  # the baseline is asked for in every difference
@@ -259,34 +254,16 @@ def _metric(
     runs: Runs, arm: str, threshold: str | None, metric: str, seeds: tuple[int, ...]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """By seed: the metric, and its values when patients are drawn again (draws x seeds)."""
-    table = runs.values(f"test, {threshold}" if threshold else "test").loc[arm]
+    values = runs.values(f"test, {threshold}" if threshold else "test").loc[arm]
     cuts = runs.values("val").loc[arm]["threshold"]
     scores = runs.scores[(runs.scores["arm"] == arm) & (runs.scores["split"] == "test")]
-    drawn = []
+    column, drawn = RANKED.index({"recall": "sensitivity", "F1": "f1"}.get(metric, metric)), []
     for seed in seeds:
         films = scores[scores["seed"] == seed]
-        if metric == "auroc":
-            drawn.append(_drawn_auroc(films))
-            continue
-        called = films["score"] >= (cuts[seed] if threshold else 0.5)
-        ill = films["target"] == 1
-        cells = {"tp": called & ill, "tn": ~called & ~ill, "fp": called & ~ill, "fn": ~called & ill}
-        by_patient = pd.DataFrame(cells).astype(float).groupby(films["group"]).sum()
-        tp, tn, fp, fn = (_weights(len(by_patient)) @ by_patient.to_numpy()).T
-        recall = tp / (tp + fn)
-        drawn.append(
-            {"balanced accuracy": (recall + tn / (tn + fp)) / 2, "recall": recall, "F1": 2 * tp / (2 * tp + fp + fn)}[
-                metric
-            ]
-        )
-    return table.loc[list(seeds), metric].to_numpy(), np.column_stack(drawn)
-
-
-def _drawn_auroc(films: pd.DataFrame) -> NDArray[np.float64]:
-    """The AUROC of every draw of patients."""
-    ranking = Ranking(films["target"].to_numpy(), films["score"].to_numpy())
-    patient = np.unique(films["group"].to_numpy(), return_inverse=True)[1][ranking.order]
-    return ranking.metrics(_weights(patient.max() + 1)[:, patient])[:, RANKED.index("auroc")]
+        ranking = Ranking(films["target"].to_numpy(), films["score"].to_numpy(), cuts[seed] if threshold else 0.5)
+        patient = np.unique(films["group"].to_numpy(), return_inverse=True)[1][ranking.order]
+        drawn.append(ranking.metrics(_weights(patient.max() + 1)[:, patient])[:, column])
+    return values.loc[list(seeds), metric].to_numpy(), np.column_stack(drawn)
 
 
 @functools.cache

@@ -11,7 +11,6 @@ on the validation set.
 
 from dataclasses import dataclass
 
-import matplotlib.pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.linear_model import LogisticRegression
@@ -23,15 +22,12 @@ import medcourse as mc
 from medcourse.imbalance.resampling import Method
 from medcourse.studies.chest_maps import GRID, strip
 from medcourse.studies.chest_report import METRICS, PUBLISHED, report
-from medcourse.studies.comparison import dots
 from medcourse.studies.pretrained import weights_at_hand
-from medcourse.studies.results import Outcome, Runs
+from medcourse.studies.results import Outcome, Runs, png
+from medcourse.studies.study import Study
 from medcourse.viewing.plot import BLUE, GREY, ORANGE
 
-__all__ = ["ARMS", "EPOCHS", "NAME", "curves", "figures", "report", "run"]
-NAME = "chest-resampling"
-EPOCHS = 5
-LEARNING_RATE, BATCH = 0.005, 32
+NETWORK, LEARNING_RATE, BATCH = "resnet18", 0.005, 32
 
 # Turns and a mirror image, as published (the angle is not printed there), and nothing else.
 _PUBLISHED_POLICY = mc.Augmentation(
@@ -48,16 +44,15 @@ class Arm:
         copies: what changes the copies, for the method "augment".
         online: policy that changes every image of every batch.
         weights: balanced class weights in the loss.
-        of: the arm whose network is the encoder: SMOTE in its feature space, where a linear classifier is trained.
     """
 
     method: Method | None = None
     copies: str | mc.Augmentation | None = None
     online: str | None = None
     weights: bool = False
-    of: str | None = None
 
 
+OF_FEATURES = "smote of features"  # of the baseline's network, where a linear classifier is trained
 ARMS = {
     "baseline": Arm(),
     "undersampling": Arm("under"),
@@ -66,7 +61,7 @@ ARMS = {
     "smote": Arm("smote"),
     "borderline-smote": Arm("borderline-smote"),
     # what the authors did not run
-    "smote of features": Arm(of="baseline"),
+    OF_FEATURES: Arm("smote"),
     "class weights": Arm(weights=True),
     "oversampling, chest-safe": Arm("over", online="chest"),
     "class weights, chest-safe": Arm(weights=True, online="chest"),
@@ -85,12 +80,11 @@ def sets(size: int, seed: int) -> tuple[mc.Cohort, mc.Cohort, mc.Cohort]:
 
 def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, Outcome]:
     """Train one arm and judge it; the baseline's network also serves the arm that resamples its features."""
-    trained = ARMS[arm].of or arm
-    plan = ARMS[trained]
+    plan = ARMS[arm]
     train, val, test = sets(size, seed)
     more = mc.resample(train, plan.method, seed=seed, augment=plan.copies) if plan.method else train
-    weights = weights_at_hand("resnet18", train)
-    model = mc.build_model("resnet18", train, weights=weights, seed=seed)
+    weights = weights_at_hand(NETWORK, train)
+    model = mc.build_model(NETWORK, train, weights=weights, seed=seed)
     trainer = mc.Trainer(
         model,
         loss=nn.CrossEntropyLoss(weight=mc.class_weights(more.targets)) if plan.weights else None,
@@ -110,15 +104,14 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
     }
     train_values = {"images": float(len(more)), "pretrained": float(weights is not None)}
     values = {**outcome.values, "train": train_values, **{f"val, {name}": row for name, row in curves.items()}}
-    figures = {}
+    pictures = {}
     if size >= GRID:
         drawn, borders = strip(model, test, arm)
         values["test"] = {**values["test"], **borders}
-        figures = {f"maps-{trained.replace(', ', '-').replace(' ', '-')}-{seed}": drawn}
-    outcomes = {trained: Outcome(values, outcome.scores, figures)}
-    for name, other in ARMS.items():
-        if other.of == trained:
-            outcomes[name] = _of_features(model, train, val, test, seed)
+        pictures = {f"maps-{arm.replace(', ', '-').replace(' ', '-')}-{seed}": png(drawn)}
+    outcomes = {arm: Outcome(values, outcome.scores, pictures)}
+    if arm == "baseline":
+        outcomes[OF_FEATURES] = _of_features(model, train, val, test, seed)
     return outcomes
 
 
@@ -155,12 +148,6 @@ def at(pred: mc.Predictions, threshold: float) -> dict[str, float]:
     return values | {"TP": tp, "TN": tn, "FP": fp, "FN": fn}
 
 
-def figures(runs: Runs) -> dict[str, Figure]:
-    """Test films: a dot for each seed, a bar for their mean, a cross for the published number; and the epochs."""
-    drawn = {"": dots(runs.values(), list(ARMS), METRICS, PUBLISHED)}
-    return drawn | {"curves": curves(runs)} if runs.table["epochs"].max() > 1 else drawn
-
-
 def curves(runs: Runs) -> Figure:
     """Balanced accuracy and recall of the validation films after every epoch, at 0.5: thin lines are seeds, thick their mean."""
     of_epochs = runs.table[runs.table["split"].str.startswith("val, epoch ")]
@@ -168,9 +155,8 @@ def curves(runs: Runs) -> Figure:
     arms = [arm for arm in ARMS if (of_epochs["arm"] == arm).any()]
     across = min(4, len(arms))
     down = -(-len(arms) // across)
-    figure, axes = plt.subplots(
-        down, across, figsize=(2.5 * across, 2 * down), sharex=True, sharey=True, squeeze=False, layout="constrained"
-    )
+    figure = Figure(figsize=(2.5 * across, 2 * down), layout="constrained")
+    axes = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False)
     for axis in axes.flat[len(arms) :]:
         axis.remove()
     for axis in axes.flat[max(0, len(arms) - across) : len(arms)]:  # the lowest of its column
@@ -188,3 +174,17 @@ def curves(runs: Runs) -> Figure:
     figure.supxlabel("epoch", fontsize=9)
     figure.supylabel("validation, at 0.5", fontsize=9)
     return figure
+
+
+STUDY = Study(
+    name="chest-resampling",
+    arms=ARMS,
+    epochs=5,
+    shared={OF_FEATURES: "baseline"},
+    published=PUBLISHED,
+    shown=METRICS,
+    run=run,
+    prepare=lambda size: weights_at_hand(NETWORK, sets(size, seed=0)[0]),
+    report=report,
+    more_figures=lambda runs: {"curves": curves(runs)} if runs.table["epochs"].max() > 1 else {},
+)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -37,18 +36,19 @@ def over_seeds(differences: ArrayLike, more: float = 0.0, level: float = 0.95) -
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
 
-def still_apart(differences: Mapping[str, Callable[..., tuple[float, float, float]]]) -> str:
+def significant_after_correction(differences: Mapping[str, Callable[..., tuple[float, float, float]]]) -> str:
     """The arms whose difference has an interval without 0 when all of them are corrected for (Bonferroni), in words.
 
     Args:
         differences: for every arm that was compared, a function of ``level=`` (of the interval) to mean, low, high.
     """
-    found = {arm: difference(level=1 - 0.05 / len(differences)) for arm, difference in differences.items()}
-    if all(np.isnan(low) and mean != 0 for mean, low, _ in found.values()):
+    corrected = {arm: difference(level=1 - 0.05 / len(differences)) for arm, difference in differences.items()}
+    if all(np.isnan(low) and mean != 0 for mean, low, _ in corrected.values()):
         return "cannot be judged from one seed"
-    return (
-        ", ".join(f"{arm} {told(*of_arm)}" for arm, of_arm in found.items() if of_arm[1] > 0 or of_arm[2] < 0) or "none"
-    )
+    apart = [
+        f"{arm} {format_difference(*of_arm)}" for arm, of_arm in corrected.items() if of_arm[1] > 0 or of_arm[2] < 0
+    ]
+    return ", ".join(apart) or "none"
 
 
 def with_range(values: ArrayLike) -> str:
@@ -60,7 +60,7 @@ def with_range(values: ArrayLike) -> str:
     return f"{known.mean():+.2f}{spread}"
 
 
-def told(mean: float, low: float, high: float) -> str:
+def format_difference(mean: float, low: float, high: float) -> str:
     """A signed difference with its interval, or alone where there is none."""
     return f"{mean:+.2f}" if np.isnan(low) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
 
@@ -82,7 +82,7 @@ def dots(
     values: pd.DataFrame,
     arms: Sequence[str],
     metrics: Sequence[str],
-    published: Mapping[str, Mapping[str, float]] | None = None,
+    published: Mapping[str, Mapping[str, float]],
 ) -> Figure:
     """One panel per metric, one row per arm: a dot for each seed, a bar for their mean, a cross for the published value.
 
@@ -93,17 +93,16 @@ def dots(
         published: metric -> value by arm.
     """
     shown = [arm for arm in arms if arm in values.index.get_level_values("arm")]
-    figure, axes = plt.subplots(
-        1, len(metrics), figsize=(3.1 * len(metrics) + 1.2, 0.32 * len(shown) + 1.4), sharey=True, squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
+    size = (3.1 * len(metrics) + 1.2, 0.32 * len(shown) + 1.4)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(1, len(metrics), sharey=True, squeeze=False)
     for axis, metric in zip(axes[0], metrics, strict=True):
         for row, arm in enumerate(shown):
             of_arm = values.loc[arm][metric]
             axis.plot(of_arm, np.full(len(of_arm), row), "o", color=BLUE, alpha=0.55, markersize=5)
             axis.plot([of_arm.mean()] * 2, [row - 0.3, row + 0.3], color=BLUE, linewidth=2)
-            if metric in (published or {}).get(arm, {}):
-                axis.plot((published or {})[arm][metric], row, "x", color=ORANGE, markersize=8, markeredgewidth=2)
+            if metric in published.get(arm, {}):
+                axis.plot(published[arm][metric], row, "x", color=ORANGE, markersize=8, markeredgewidth=2)
         axis.set(xlabel=metric)
         axis.grid(axis="x", color=GREY, alpha=0.3)
     keys = [

@@ -11,35 +11,26 @@ then called "histology-three-arms (phantom)".
 import functools
 
 import numpy as np
-import pandas as pd
 import torch
 from imblearn.over_sampling import RandomOverSampler
-from matplotlib.figure import Figure
 
 import medcourse as mc
 from medcourse.data.fetch import fetch
 from medcourse.data.manifest import find_dataset
 from medcourse.data.splits import Splits
 from medcourse.errors import SourceError
-from medcourse.studies.comparison import dots, markdown, with_range
+from medcourse.studies.comparison import markdown
 from medcourse.studies.pretrained import told_of_starts, weights_at_hand
 from medcourse.studies.results import Outcome, Runs
+from medcourse.studies.study import Study
 
-EPOCHS = 5
-BATCH = 16
+NETWORK, BATCH = "densenet201", 16
 ARMS = {
     "baseline": "cross-entropy",
     "oversampling": "images of the rarer class repeated until both have as many",
     "weights + augmentation": "one changed copy of each image of the rarer class, and weights for what is then there",
 }
 METRICS = ("accuracy", "sensitivity", "specificity", "f1", "auroc")
-
-
-def __getattr__(name: str) -> str:
-    """``NAME``: only a look at the sources tells which images there are."""
-    if name == "NAME":
-        return "histology-three-arms" if breakhis_at_hand() else "histology-three-arms (phantom)"
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 @functools.cache
@@ -71,8 +62,8 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
     elif arm == "weights + augmentation":
         train = mc.resample(original, "augment", augment="histology", copies=1, seed=seed)
         loss = torch.nn.CrossEntropyLoss(weight=mc.class_weights(train.targets))
-    weights = weights_at_hand("densenet201", original)
-    model = mc.build_model("densenet201", original, weights=weights, seed=seed)
+    weights = weights_at_hand(NETWORK, original)
+    model = mc.build_model(NETWORK, original, weights=weights, seed=seed)
     trainer = mc.Trainer(model, loss, epochs=epochs, batch_size=BATCH, device=device, seed=seed, progress=False)
     trainer.fit(train)
     values = mc.evaluate(trainer.predict(parts["test"]), n_boot=40)["value"]
@@ -93,7 +84,7 @@ def report(runs: Runs) -> str:
         else f"Malignant patches are {share:.0%} of the training set: the rare class, as in the post's story."
     )
     return (
-        f"{runs.header()}\n{drawn}{told_of_starts(values['imagenet'])}\n{markdown(summary(runs))}\n\n"
+        f"{runs.header()}\n{drawn}{told_of_starts(values['imagenet'])}\n{markdown(STUDY.summary(runs))}\n\n"
         "Mean over seeds on the test patches (other patients), at a threshold of 0.5; differences are paired by seed, "
         "with the lowest and the highest of the seeds. The post prints no numbers.\n"
         f"{turned}\n"
@@ -110,20 +101,15 @@ def words_of_the_snippet() -> str:
     return "nothing; this version of imbalanced-learn takes them"
 
 
-def summary(runs: Runs) -> pd.DataFrame:
-    """The report's table, one row per arm."""
-    values = runs.values()
-    arms = values.index.get_level_values("arm")
-    rows = {}
-    for arm in [name for name in ARMS if name in arms]:
-        of_arm = values.loc[arm]
-        rows[arm] = {name: f"{of_arm[name].mean():.2f}" for name in METRICS}
-        if arm != "baseline" and "baseline" in arms:
-            for name in ("sensitivity", "specificity", "f1"):
-                rows[arm][f"{name} - baseline"] = with_range(of_arm[name] - values.loc["baseline"][name])
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("arm")
-
-
-def figures(runs: Runs) -> dict[str, Figure]:
-    """Accuracy, sensitivity, specificity and F1 of every run."""
-    return {"": dots(runs.values(), list(ARMS), ("accuracy", "sensitivity", "specificity", "f1"))}
+STUDY = Study(
+    name="histology-three-arms",
+    arms=ARMS,
+    epochs=5,
+    metrics=METRICS,
+    differences=("sensitivity", "specificity", "f1"),
+    shown=("accuracy", "sensitivity", "specificity", "f1"),
+    run=run,
+    prepare=lambda size: weights_at_hand(NETWORK, sets(size, seed=0).train),
+    report=report,
+    stored_as=lambda: "histology-three-arms" if breakhis_at_hand() else "histology-three-arms (phantom)",
+)

@@ -11,17 +11,13 @@ included, so that a network trained on all nevi ranks cameras (lesson 01).
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
-from matplotlib.figure import Figure
 
 import medcourse as mc
 from medcourse.networks.models import Classifier, SimpleCNN, pixel_statistics
-from medcourse.studies.comparison import dots, markdown, with_range
+from medcourse.studies.comparison import markdown
 from medcourse.studies.results import Outcome, Runs
-
-NAME = "one-class-collapse"
-EPOCHS = 8
+from medcourse.studies.study import Study
 
 
 @dataclass(frozen=True)
@@ -43,7 +39,7 @@ ARMS = {
     "sorted, unshuffled": Arm(ordered=True),
     "sorted, all three": Arm(weights=True, augmentation=True, dropout=True, ordered=True),
 }
-METRICS = ("one class", "sensitivity", "specificity", "balanced accuracy", "auroc")
+METRICS = ("sensitivity", "specificity", "balanced accuracy", "auroc")
 
 
 def sets(size: int, seed: int) -> tuple[mc.Cohort, mc.Cohort]:
@@ -78,35 +74,27 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
     pred = trainer.predict(test)
     values = mc.evaluate(pred, n_boot=40)["value"]
     alike = float(len(np.unique(pred.called(0.5))) == 1)
-    return {arm: Outcome({"test": {"one class": alike} | {name: float(values[name]) for name in METRICS[1:]}})}
+    return {arm: Outcome({"test": {"one class": alike} | {name: float(values[name]) for name in METRICS}})}
 
 
 def report(runs: Runs) -> str:
     """One row per arm: runs that call one class, and the mean of each metric with its difference to the baseline."""
     return (
-        f"{runs.header()}\n\n{markdown(summary(runs))}\n\n"
+        f"{runs.header()}\n\n{markdown(STUDY.summary(runs))}\n\n"
         "Mean over seeds on the test images (excised lesions), at a threshold of 0.5; differences are paired by seed, with the "
         "lowest and the highest of the seeds. 'one class': runs that call every test image the same."
     )
 
 
-def summary(runs: Runs) -> pd.DataFrame:
-    """The report's table."""
-    values = runs.values()
-    arms = values.index.get_level_values("arm")
-    base = values.loc["baseline"] if "baseline" in arms else None
-    rows = {}
-    for arm in [name for name in ARMS if name in arms]:
-        of_arm = values.loc[arm]
-        row = {"seeds": len(of_arm), "one class": f"{int(of_arm['one class'].sum())} of {len(of_arm)}"}
-        for metric in METRICS[1:]:
-            row[metric] = f"{of_arm[metric].mean():.2f}"
-            if base is not None and arm != "baseline" and metric in ("balanced accuracy", "auroc"):
-                row[f"{metric} - baseline"] = with_range(of_arm[metric] - base[metric])
-        rows[arm] = row
-    return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("arm")
-
-
-def figures(runs: Runs) -> dict[str, Figure]:
-    """Sensitivity, balanced accuracy and AUROC of every run."""
-    return {"": dots(runs.values(), list(ARMS), ("sensitivity", "balanced accuracy", "auroc"))}
+STUDY = Study(
+    name="one-class-collapse",
+    arms=ARMS,
+    epochs=8,
+    metrics=METRICS,
+    counts=("one class",),
+    differences=("balanced accuracy", "auroc"),
+    shown=("sensitivity", "balanced accuracy", "auroc"),
+    run=run,
+    prepare=lambda size: sets(size, seed=0),
+    report=report,
+)

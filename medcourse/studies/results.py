@@ -1,26 +1,22 @@
-"""Results of a study: one tidy CSV that grows run by run, so that a killed study goes on where it was.
+"""Results of a study: one tidy CSV that grows job by job, so that a killed study goes on where it was.
 
 Columns: study, arm, seed, split, metric, value, size (pixels), epochs, device, torch (version), seconds (of the training,
 which arms may share). Scores of single images lie beside it, in ``<study>-scores.csv.gz``: intervals need them.
 """
 
+import io
 import os
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
-import matplotlib.pyplot as plt
 import pandas as pd
-import torch
 from filelock import FileLock
 from matplotlib.figure import Figure
 
 from medcourse.errors import EvaluationError
 from medcourse.evaluation.predictions import Predictions
-from medcourse.networks.seeds import SHIFT, seed_shift
 
 COLUMNS = ["study", "arm", "seed", "split", "metric", "value", "size", "epochs", "device", "torch", "seconds"]
 _KEY = ["arm", "seed", "size", "epochs", "device"]
@@ -34,70 +30,12 @@ class Outcome:
     Attributes:
         values: metric -> value for each split ("val", "test").
         scores: binary predictions by split that are kept image by image.
-        figures: to be saved as ``<study>-<size>px-<epochs>epochs-<device>-<name>.png``.
+        pictures: PNG files (``png``), saved as ``<study>-<size>px-<epochs>epochs-<device>-<name>.png``.
     """
 
     values: Mapping[str, Mapping[str, float]]
     scores: Mapping[str, Predictions] = field(default_factory=dict)
-    figures: Mapping[str, Figure] = field(default_factory=dict)
-
-
-def reproduce(
-    plan: ModuleType,
-    out: Path,
-    size: int,
-    seeds: int,
-    epochs: int | None,
-    arms: Sequence[str] | None,
-    device: str,
-    say: Callable[[str], None],
-) -> str:
-    """Run what is missing of a study, draw its figures, and report on the runs with these size, epochs and device.
-
-    Two processes may run different arms into the same folder.
-
-    Args:
-        plan: the study's module (``find_study``).
-        out: folder of the results.
-        size: height and width in pixels.
-        seeds: number of seeds, from 0.
-        epochs: passes over the training set; the study's own when None.
-        arms: some of the study's; all when None or empty.
-        device: as for ``mc.Trainer``; "auto" is stored as the device that it takes.
-        say: is told of every run.
-
-    Returns:
-        The study's own report.
-
-    Raises:
-        EvaluationError: an arm that the study does not have, a number below 1, a file of other results, or shifted seeds.
-    """
-    if shift := seed_shift():
-        raise EvaluationError(f"{SHIFT}={shift} would move the seeds that the results are stored under; unset it")
-    for name, value in {"size": size, "seeds": seeds, "epochs": plan.EPOCHS if epochs is None else epochs}.items():
-        if value < 1:
-            raise EvaluationError(f"{name}={value}: give 1 or more")
-    if unknown := [arm for arm in arms or [] if arm not in plan.ARMS]:
-        # plan.NAME may look at the sources of its data set, and fetch it
-        raise EvaluationError(f"this study has no arm {unknown}; it has {', '.join(plan.ARMS)}")
-    results = Results(out, plan.NAME)
-    where = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
-    same = {"size": size, "epochs": epochs or plan.EPOCHS, "device": where}
-    for seed in range(seeds):
-        for arm in arms or plan.ARMS:
-            if results.has({"arm": arm, "seed": seed, **same}):
-                continue
-            began = time.perf_counter()
-            outcomes = plan.run(arm, seed, size, same["epochs"], where)
-            seconds = round(time.perf_counter() - began, 1)
-            for name, outcome in outcomes.items():
-                results.add({"arm": name, "seed": seed, **same}, outcome, seconds)
-                told = ", ".join(f"{k} {v:.3f}" for k, v in outcome.values["test"].items())
-                say(f"{name}, seed {seed}: {told} ({seconds} s)")
-    runs = results.alike(same)
-    for name, figure in plan.figures(runs).items():
-        _save(figure, results.picture(same, name))
-    return plan.report(runs)
+    pictures: Mapping[str, bytes] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +67,11 @@ class Runs:
 
 
 class Results:
-    """The files of a study.
+    """The files of a study. Settings are size, epochs and device.
 
     Args:
         out: folder; made at the first run.
-        study: its name, and that of the files.
+        study: the name of the files.
 
     Raises:
         EvaluationError: a file with other columns.
@@ -147,70 +85,94 @@ class Results:
 
     def read(self) -> pd.DataFrame:
         """What is in the CSV now (another process may have added runs)."""
-        table = pd.read_csv(self.path) if self.path.exists() else pd.DataFrame(columns=COLUMNS)
+        table = _read(self.path, COLUMNS)
         if list(table.columns) != COLUMNS:
             raise EvaluationError(
                 f"{self.path} has the columns {list(table.columns)}, expected {COLUMNS}; move it away"
             )
         return table
 
-    def _read_scores(self) -> pd.DataFrame:
-        if not self.scores_path.exists():
-            return pd.DataFrame(columns=SCORES)
-        return pd.read_csv(self.scores_path)
+    def done(self, settings: Mapping[str, object]) -> set[tuple[str, int]]:
+        """Arm and seed of the runs with these settings."""
+        table = self.read()
+        return set(table.loc[_with(table, settings), ["arm", "seed"]].itertuples(index=False, name=None))
 
-    def has(self, run: Mapping[str, object]) -> bool:
-        """Whether the run with these arm, seed, size, epochs and device is there."""
-        return bool(_of(self.read(), run).any())
+    def matching(self, settings: Mapping[str, object]) -> Runs:
+        """The runs with these settings."""
+        table, scores = self.read(), _read(self.scores_path, SCORES)
+        return Runs(table[_with(table, settings)], scores[_with(scores, settings)])
 
-    def alike(self, same: Mapping[str, object]) -> Runs:
-        """The runs with these size, epochs and device."""
-        table, scores = self.read(), self._read_scores()
-        return Runs(table[_of(table, same)], scores[_of(scores, same)])
-
-    def picture(self, same: Mapping[str, object], name: str) -> Path:
-        """Where a figure goes: runs of another size, number of epochs or device do not overwrite it."""
-        parts = [self.study, f"{same['size']}px", f"{same['epochs']}epochs", str(same["device"]).replace(":", ""), name]
+    def picture(self, settings: Mapping[str, object], name: str) -> Path:
+        """Where a figure goes: runs with other settings do not overwrite it."""
+        device = str(settings["device"]).replace(":", "")
+        parts = [self.study, f"{settings['size']}px", f"{settings['epochs']}epochs", device, name]
         return self.path.with_name("-".join(part for part in parts if part) + ".png")
 
-    def add(self, run: Mapping[str, object], outcome: Outcome, seconds: float) -> None:
-        """Add one run, unless it is there; files are replaced whole, so that a kill leaves the old one or the new one.
+    def add(
+        self,
+        settings: Mapping[str, object],
+        seed: int,
+        outcomes: Mapping[str, Outcome],
+        made: Mapping[str, object],
+        arms: Sequence[str],
+    ) -> None:
+        """Add the runs of one job, except those that are there; scores that a killed one left behind are replaced.
 
-        Scores that a killed run left behind without its values are replaced.
+        Files are replaced whole and the CSV last, so that a kill leaves all of the job or nothing that counts.
+
+        Args:
+            settings: size, epochs and device.
+            seed: of the job.
+            outcomes: by arm.
+            made: torch (version) and seconds.
+            arms: the order in which runs of one seed stand, whichever ended first.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_name(f".{self.study}.lock")):
-            if self.has(run):
-                return
-            for name, figure in outcome.figures.items():
-                _save(figure, self.picture(run, name))
-            if outcome.scores:
+            table, scores = self.read(), _read(self.scores_path, SCORES)
+            for arm, outcome in outcomes.items():
+                run = {"arm": arm, "seed": seed, **settings}
+                if _with(table, run).any():
+                    continue
+                rows = [
+                    {"study": self.study, **run, **made, "split": split, "metric": metric, "value": value}
+                    for split, values in outcome.values.items()
+                    for metric, value in values.items()
+                ]
+                table = _inserted(table, pd.DataFrame(rows, columns=COLUMNS), run, arms)
                 parts = [_scores(run, split, pred) for split, pred in outcome.scores.items()]
-                scores = self._read_scores()
-                others = scores[~_of(scores, run)]
+                if parts:
+                    scores = _inserted(scores[~_with(scores, run)], pd.concat(parts), run, arms)
+                for name, picture in outcome.pictures.items():
+                    self.picture(settings, name).write_bytes(picture)
+            if len(scores):
                 gzip = {"method": "gzip", "mtime": 1}
-                _replace(self.scores_path, _joined(others, pd.concat(parts)), float_format="%.4g", compression=gzip)
-            more = {"study": self.study, "torch": torch.__version__, "seconds": seconds}
-            rows = [
-                {**run, **more, "split": split, "metric": metric, "value": value}
-                for split, values in outcome.values.items()
-                for metric, value in values.items()
-            ]
-            _replace(self.path, _joined(self.read(), pd.DataFrame(rows, columns=COLUMNS)))  # last: it says "done"
+                _replace(self.scores_path, scores, float_format="%.4g", compression=gzip)
+            _replace(self.path, table)  # last: it says "done"
 
 
-def _save(figure: Figure, path: Path) -> None:
-    """Written and closed: a study draws more figures than pyplot keeps open without a warning."""
-    figure.savefig(path, dpi=110)
-    plt.close(figure)
+def png(figure: Figure) -> bytes:
+    """A figure as the content of a PNG file."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110)
+    return file.getvalue()
 
 
-def _of(table: pd.DataFrame, run: Mapping[str, object]) -> pd.Series:
+def _read(path: Path, columns: list[str]) -> pd.DataFrame:
+    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=columns)
+
+
+def _with(table: pd.DataFrame, run: Mapping[str, object]) -> pd.Series:
     return (table[list(run)] == pd.Series(run)).all(axis=1)
 
 
-def _joined(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    return new if old.empty else pd.concat([old, new], ignore_index=True)
+def _inserted(table: pd.DataFrame, rows: pd.DataFrame, run: Mapping[str, Any], arms: Sequence[str]) -> pd.DataFrame:
+    """The rows of a run, before those of the runs with equal settings that come later (by seed, then by arm)."""
+    later_arm = table["arm"].isin(arms[list(arms).index(run["arm"]) + 1 :])
+    later = (table["seed"] > run["seed"]) | ((table["seed"] == run["seed"]) & later_arm)
+    later &= _with(table, {key: run[key] for key in ("size", "epochs", "device")})
+    at = int(later.to_numpy().argmax()) if later.any() else len(table)
+    return pd.concat([part for part in (table[:at], rows, table[at:]) if len(part)], ignore_index=True)
 
 
 def _scores(run: Mapping[str, object], split: str, pred: Predictions) -> pd.DataFrame:
