@@ -9,15 +9,7 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from medcourse.data.draws import sampled
-from medcourse.data.labels import (
-    Task,
-    check_rows,
-    label_columns,
-    positive_last,
-    require_columns,
-    targets_of,
-    task_of,
-)
+from medcourse.data.labels import Task, check_rows, positive_last, targets_of, task_of
 from medcourse.data.rows import ImageRows, ImageStack, check_stacks, positions_of, view
 from medcourse.errors import CohortError
 
@@ -75,7 +67,6 @@ class Cohort:
         self.table = table.copy()
         self.table.index.name = "image_id"
         self.task: Task = task_of(self.table, classes, task, CohortError)
-        require_columns(self.table, [*label_columns(self.classes, self.task), "group"], CohortError)
         check_rows(self.table, self.classes, self.task, CohortError)
         self._targets = targets_of(self.table, self.classes, self.task)
 

@@ -19,8 +19,9 @@ import sys
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 from urllib.error import URLError
 
 from medcourse.data.cache import cache_folder, publish, sha256, stored, unfinished
@@ -221,33 +222,30 @@ def _unpack(archive: Path, folder: Path, source: Source, tree: Tree) -> None:
         target.parent.mkdir(parents=True)
         shutil.copyfile(archive, target)
         return
-    unpack = _unzip if zipfile.is_zipfile(archive) else _untar
     try:
-        unpack(archive, lambda name: _target(name, folder, source, tree))
+        for name, content in _members(archive):
+            if place := _target(name, folder, source, tree):
+                with place.open("wb") as out:
+                    shutil.copyfileobj(content, out)
     except (zipfile.BadZipFile, tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise _RefusedError(f"{_looks_like(archive)} ({error})") from error
 
 
-def _unzip(archive: Path, target_of: Callable[[str], Path | None]) -> None:
-    with zipfile.ZipFile(archive) as packed:
-        for info in packed.infolist():
-            _refuse_unsafe(info.orig_filename)
-            if stat.S_ISLNK(info.external_attr >> 16):
-                raise _RefusedError(f"the archive's member '{info.filename}' is a symbolic link")
-            if not info.is_dir() and (target := target_of(info.filename)):
-                with packed.open(info) as member, target.open("wb") as out:
-                    shutil.copyfileobj(member, out)
-
-
-def _untar(archive: Path, target_of: Callable[[str], Path | None]) -> None:
+def _members(archive: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """Name and content of every file in a zip or tar.gz; links and names that leave the folder are refused."""
+    if zipfile.is_zipfile(archive):
+        with zipfile.ZipFile(archive) as packed:
+            for info in packed.infolist():
+                _refuse_unsafe(info.orig_filename, is_link=stat.S_ISLNK(info.external_attr >> 16))
+                if not info.is_dir():
+                    with packed.open(info) as content:
+                        yield info.filename, content
+        return
     with tarfile.open(archive, "r:gz") as packed:
-        for info in packed:
-            _refuse_unsafe(info.name)
-            if not (info.isfile() or info.isdir()):
-                raise _RefusedError(f"the archive's member '{info.name}' is a symbolic link or no file at all")
-            if info.isfile() and (target := target_of(info.name)) and (member := packed.extractfile(info)):
-                with member, target.open("wb") as out:
-                    shutil.copyfileobj(member, out)
+        for member in packed:
+            _refuse_unsafe(member.name, is_link=not (member.isfile() or member.isdir()))
+            if file := packed.extractfile(member):
+                yield member.name, file
 
 
 def _target(name: str, folder: Path, source: Source, tree: Tree) -> Path | None:
@@ -260,7 +258,9 @@ def _target(name: str, folder: Path, source: Source, tree: Tree) -> Path | None:
     return folder / path
 
 
-def _refuse_unsafe(name: str) -> None:
+def _refuse_unsafe(name: str, is_link: bool = False) -> None:
+    if is_link:
+        raise _RefusedError(f"the archive's member '{name}' is a symbolic link or no file at all")
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or "\\" in name or (path.parts and ":" in path.parts[0]):
         raise _RefusedError(f"the archive's member '{name}' would be written outside its folder")

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from medcourse.arguments import one_of, whole_number
 from medcourse.data.decode import Mode, OnError, read_image, stack
 from medcourse.data.dicom import SUFFIXES, is_dicom, require_pydicom
-from medcourse.data.labels import positive_last
+from medcourse.data.labels import positive_last, require_columns
 from medcourse.errors import CohortError
 
 Group = str | Callable[[str], str] | None
@@ -80,8 +80,7 @@ def table_parts(
     if "image_id" in table.columns:
         table = table.set_index("image_id")
     wanted = [image, *labels, *([group] if group else [])]
-    if missing := [column for column in wanted if column not in table.columns]:
-        raise CohortError(f"the table lacks the column(s) {missing}; it has {list(table.columns)}")
+    require_columns(table, wanted, CohortError)
     for column in wanted if isinstance(label, str) else [c for c in wanted if c not in labels]:
         if (empty := table[column].isna()).any():
             raise CohortError(

@@ -1,6 +1,7 @@
 """Look before training: who is in a cohort, what brightness and colour alone predict, what is there twice."""
 
 import html
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -173,6 +174,21 @@ def image_statistics(cohort: Cohort) -> pd.DataFrame:
     return table.assign(**differences)
 
 
+def border_sum(planes: NDArray[Any], rows: int, columns: int) -> tuple[NDArray[np.float64], int]:
+    """The sum of each plane (N x H x W) over a border of so many rows above and below and columns at the sides; and the
+    number of pixels in it."""
+    inner = planes[:, rows:-rows, columns:-columns]
+    total = planes.sum((1, 2), dtype=np.float64) - inner.sum((1, 2), dtype=np.float64)
+    return total, math.prod(planes.shape[1:]) - math.prod(inner.shape[1:])
+
+
+def corner_means(planes: NDArray[Any], edge: int) -> NDArray[np.floating]:
+    """The means of four squares of ``edge`` pixels of each plane (N x H x W): N x 4, top left, top right, bottom left, bottom
+    right."""
+    ends = (slice(None, edge), slice(-edge, None))
+    return np.stack([planes[:, rows, columns].mean((1, 2)) for rows in ends for columns in ends], axis=1)
+
+
 def _strongest(strength: pd.Series, how: str) -> tuple[list[str], str]:
     """The statistics to print, and what the title says about it: all of a few, the strongest of many."""
     if len(strength) <= _MOST_SHOWN:
@@ -246,19 +262,16 @@ def _statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
 def _of_plane(plane: NDArray[Any]) -> NDArray[np.float64]:
     n, size, _ = plane.shape
     edge, quarter = max(1, size // 10), size // 4
-    inner = plane[:, edge:-edge, edge:-edge] if size > 2 * edge else plane[:, :0, :0]
-    ends = (slice(None, edge), slice(-edge, None))
-    corners = np.stack([plane[:, rows, columns].mean((1, 2)) for rows in ends for columns in ends])
     middle = slice(quarter, size - quarter)
-    outer = (plane.sum((1, 2), dtype=np.float64) - inner.sum((1, 2), dtype=np.float64)) / (size**2 - inner[0].size)
+    border, pixels = border_sum(plane, edge, edge)
     dark, bright = np.percentile(plane.reshape(n, -1), [5, 95], axis=1)
     columns = [
         plane.mean((1, 2)),
         plane.std((1, 2)),
         dark,
         bright,
-        outer,
-        corners.mean(0),
+        border / pixels,
+        corner_means(plane, edge).mean(1),
         plane[:, middle, middle].mean((1, 2)),
     ]
     return np.column_stack(columns).astype(np.float64)

@@ -74,18 +74,19 @@ def require_columns(table: pd.DataFrame, columns: Sequence[str], error: Error) -
 
 
 def check_rows(table: pd.DataFrame, classes: Sequence[str], task: Task, error: Error) -> None:
-    """Refuse a table (with the columns of labels and groups) whose rows are no labelled images.
+    """Refuse a table whose rows are no labelled images.
 
     Raises:
-        error: no row, an image id that occurs twice, an image without group or label, or a label outside the classes (for a
+        error: no column of labels or groups, no row, an image id that occurs twice, an image without group or label, or a label outside the classes (for a
             finding outside 1, 0 and NaN).
     """
+    labels = label_columns(classes, task)
+    require_columns(table, [*labels, "group"], error)
     if len(table) == 0:
         raise error("the table has no rows: there is no image")
     if not table.index.is_unique:
         twice = table.index[table.index.duplicated()].unique()
         raise error(f"image ids must be unique; {len(twice)} occur more than once: {twice[:3].tolist()}")
-    labels = label_columns(classes, task)
     for name in ["group"] if task == "multilabel" else ["label", "group"]:
         if (empty := table[name].isna().to_numpy()).any():
             raise error(

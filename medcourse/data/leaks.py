@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 from numbers import Integral
 from typing import Any
 
@@ -54,8 +54,8 @@ def find_leaks(
 
     A synthetic image (of ``mc.resample``; column ``parents``) counts for the groups of the images that it was made from,
     not for its own. Parents are looked up in the image's own set, then in all others, whose ids may name other images. A
-    parent that stands in none of the sets counts as a group of its own, "image <id>". A text that reads as a number of the
-    other set ("007" and 7) is the same name: CSV files turn one into the other.
+    parent that stands in none of the sets counts as a group of its own, "image <id>". "007", "7" and 7 are the same name: CSV
+    files turn one into the other.
 
     Args:
         parts: sets by name, e.g. ``{"train": a, "test": b}``, or the result of ``mc.split``.
@@ -84,68 +84,57 @@ def find_leaks(
             raise CohortError(
                 f"group={group!r}: the set '{name}' has no such column; it has {list(part.table.columns)}"
             )
-    members = _members(sets, group)
+    members, written = _members(sets, group)
     hashes = {name: pictures(part) for name, part in sets.items()}
     detail = _details(sets) if near_duplicates else {}
     groups, pairs = [], []
     for left, right in combinations(sets, 2):
-        groups.append(_shared_groups(left, members[left], right, members[right]))
-        same = _same_pictures(left, hashes[left], right, hashes[right])
-        pairs.append(same)
+        groups.append(_shared_groups(left, members[left], right, members[right], written))
+        pairs.append(_same_pictures(left, hashes[left], right, hashes[right]))
         if near_duplicates:
-            near = _near_pictures(left, sets[left], detail[left], right, sets[right], detail[right])
-            known = pd.MultiIndex.from_frame(near[["left_id", "right_id"]]).isin(
-                pd.MultiIndex.from_frame(same[["left_id", "right_id"]])
-            )
-            pairs.append(near[~known])
-    return Leaks(pd.concat(groups, ignore_index=True), pd.concat(pairs, ignore_index=True))
+            pairs.append(_near_pictures(left, sets[left], detail[left], right, sets[right], detail[right]))
+    both = pd.concat(pairs).drop_duplicates(["left", "right", "left_id", "right_id"], ignore_index=True)
+    return Leaks(pd.concat(groups, ignore_index=True), both)
 
 
-def _members(sets: Mapping[str, Cohort], group: str | None) -> dict[str, pd.Series]:
-    """The groups that each set's images belong to or were made from: one entry per image and group."""
-    parents = {name: parents_of(part.table) for name, part in sets.items()}
-    made = {name: ids.map(len) > 0 for name, ids in parents.items()}
-    of_image = {name: part.table[group] if group else part.table.index.to_series() for name, part in sets.items()}
-    own = {name: groups[~made[name]].astype(object) for name, groups in of_image.items()}
-    groups = {name: _by_name(of_set) for name, of_set in own.items()}
-    members = {}
-    for name, ids in parents.items():
-        at_home, elsewhere = groups[name], [known for other, known in groups.items() if other != name]
-        made_from = [
-            list({group for i in row for group in _groups_of(i, at_home, elsewhere)}) for row in ids[made[name]]
-        ]
-        members[name] = pd.concat([own[name], pd.Series(made_from, dtype=object).explode()])
-    return members
-
-
-def _by_name(groups: pd.Series) -> dict[Any, Any]:
-    """The group of every image, by its id as text; by its number, too, where the id is one."""
-    by_text = {str(image): group for image, group in groups.items()}
-    return by_text | {
-        int(image): group for image, group in zip(groups.index.tolist(), groups, strict=True) if isinstance(image, int)
+def _members(sets: Mapping[str, Cohort], group: str | None) -> tuple[dict[str, pd.Series], dict[str, Any]]:
+    """The groups that each set's images belong to or were made from, one entry per image and group; and how the tables
+    write these names."""
+    parents = {name: parents_of(part.table).map(lambda ids: [_name(i) for i in ids]) for name, part in sets.items()}
+    own = {}
+    for name, part in sets.items():
+        groups = part.table[group] if group else part.table.index.to_series()
+        own[name] = groups[parents[name].map(len) == 0].dropna()
+    of_image = {
+        name: dict(zip(map(_name, groups.index), map(_name, groups), strict=True)) for name, groups in own.items()
     }
+    members = {}
+    for name, rows in parents.items():
+        elsewhere = [known for other, known in of_image.items() if other != name]
+        made_from = [
+            {group for parent in ids for group in _groups_of(parent, of_image[name], elsewhere)} for ids in rows
+        ]
+        members[name] = pd.Series([*of_image[name].values(), *chain.from_iterable(made_from)], dtype=object)
+    return members, {_name(group): group for groups in own.values() for group in groups}
 
 
-def _groups_of(parent: str, at_home: dict[Any, Any], elsewhere: list[dict[Any, Any]]) -> list[Any]:
+def _groups_of(parent: str, at_home: dict[str, str], elsewhere: list[dict[str, str]]) -> list[str]:
     """The parent's group in its own set; else its groups in all others, which may use one id for several images."""
-    for places in ([at_home], elsewhere):
-        names = (parent, int(parent)) if parent.isdecimal() else (parent,)
-        if found := [known[name] for known in places for name in names if name in known]:
-            return found
-    return [f"image {parent}"]  # never text that reads as the number of a group
+    found = [known[parent] for known in ([at_home] if parent in at_home else elsewhere) if parent in known]
+    return found or [f"image {parent}"]  # never text that reads as the number of a group
 
 
-def _as_numbers_of(a: pd.Series, b: pd.Series) -> pd.Series:
-    """``b``, with every text that reads as one of ``a``'s numbers turned into it."""
-    numbers = {int(group) for group in a.unique() if isinstance(group, Integral | float) and group % 1 == 0}
-    return b.map(lambda g: int(g) if isinstance(g, str) and g.isdecimal() and int(g) in numbers else g)
+def _name(value: Any) -> str:
+    """A name as it reads whatever a CSV file made of it: 7, 7.0, "7" and "007" are one name."""
+    number = isinstance(value, Integral | float) and value % 1 == 0
+    return str(int(value)) if number or (isinstance(value, str) and value.isdecimal()) else str(value)
 
 
-def _shared_groups(left: str, a: pd.Series, right: str, b: pd.Series) -> pd.DataFrame:
-    a, b = _as_numbers_of(b, a), _as_numbers_of(a, b)
-    n = pd.concat([a.value_counts(), b.value_counts()], axis=1, join="inner").sort_index(key=lambda i: i.astype(str))
+def _shared_groups(left: str, a: pd.Series, right: str, b: pd.Series, written: Mapping[str, Any]) -> pd.DataFrame:
+    n = pd.concat([a.value_counts(), b.value_counts()], axis=1, join="inner").sort_index()
+    groups = [written.get(name, name) for name in n.index]
     return pd.DataFrame(
-        {"left": left, "right": right, "group": n.index, "n_left": n.iloc[:, 0].array, "n_right": n.iloc[:, 1].array}
+        {"left": left, "right": right, "group": groups, "n_left": n.iloc[:, 0].array, "n_right": n.iloc[:, 1].array}
     )
 
 

@@ -22,22 +22,10 @@ _SLIDE = (
     r"^SOB_(?P<behaviour>[BM])_(?P<tumour_type>[A-Z]+)-(?P<number>\d+-\d+)(?P<letters>[A-Z]*)"
     r"-(?P<magnification>40|100|200|400)-\d+$"
 )
-NIH_FINDINGS = [
-    "Atelectasis",
-    "Cardiomegaly",
-    "Consolidation",
-    "Edema",
-    "Effusion",
-    "Emphysema",
-    "Fibrosis",
-    "Hernia",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pleural_Thickening",
-    "Pneumonia",
-    "Pneumothorax",
-]
+NIH_FINDINGS = (
+    *("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia"),
+    *("Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax"),
+)
 _NIH_COLUMNS = {
     "Image Index": "image_id",
     "Finding Labels": "findings",

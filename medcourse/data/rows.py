@@ -1,4 +1,4 @@
-"""Some rows of a memory-mapped stack, or two stacks one behind the other, read only when asked for."""
+"""Some rows of a memory-mapped stack, or two stacks concatenated, read only when asked for."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -53,8 +53,8 @@ class ImageRows:
         return f"ImageRows(shape={self.shape}, dtype={self.dtype})"
 
 
-class Joined:
-    """Two stacks of equal images, one behind the other, without a copy of either: old images and new ones.
+class ConcatenatedImages:
+    """Two stacks of images of one size, concatenated without a copy of either: old images and new ones.
 
     Has ``len``, ``shape``, ``dtype``, ``ndim`` and indexing with an integer or integers (0 or more), which reads those
     rows; a ``Cohort`` shows it as ``ImageRows``.
@@ -81,7 +81,7 @@ class Joined:
         return picked
 
 
-ImageStack = NDArray[np.uint8] | ImageRows | Joined
+ImageStack = NDArray[np.uint8] | ImageRows | ConcatenatedImages
 
 
 def view(base: ImageStack, rows: NDArray[np.int64]) -> NDArray[np.uint8] | ImageRows:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import norm
 from torch import Tensor
 
+from medcourse.data.inspection import border_sum, corner_means
 from medcourse.evaluation.metrics import auroc
 
 EDGES = ("mean", "border", "top left corner", "top right corner", "bottom left corner", "bottom right corner")
@@ -71,11 +72,8 @@ def edge_statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     on every side, and of a square of an eighth in each corner; float64, N x 6."""
     grey = pixels.mean(axis=1, dtype=np.float64)
     edge = _edge(grey.shape[-1])
-    inner = grey[:, edge:-edge, edge:-edge]
-    border = (grey.sum((1, 2)) - inner.sum((1, 2))) / (grey[0].size - inner[0].size)
-    ends = (slice(None, edge), slice(-edge, None))
-    corners = [grey[:, rows, columns].mean((1, 2)) for rows in ends for columns in ends]
-    return np.column_stack([grey.mean((1, 2)), border, *corners])
+    border, n = border_sum(grey, edge, edge)
+    return np.column_stack([grey.mean((1, 2)), border / n, corner_means(grey, edge)])
 
 
 def without_edge(images: Tensor) -> Tensor:

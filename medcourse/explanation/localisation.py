@@ -3,6 +3,7 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from medcourse.data.inspection import border_sum
 from medcourse.errors import ExplanationError
 
 
@@ -32,7 +33,6 @@ def border_share(maps: ArrayLike, width: float = 0.1) -> NDArray[np.float64]:
     if not 0 < width < 0.5:
         raise ExplanationError(f"width={width}: give a share of the side between 0 and 0.5")
     rows, columns = (max(1, round(width * side)) for side in values.shape[1:])
-    whole = values.sum((1, 2))
-    inner = values[:, rows:-rows, columns:-columns].sum((1, 2))
-    frame = np.maximum(whole - inner, 0.0)  # rounding
-    return np.divide(frame, whole, out=np.full(len(values), np.nan), where=whole > 0)
+    whole, (border, _) = values.sum((1, 2)), border_sum(values, rows, columns)
+    border = np.maximum(border, 0.0)  # rounding
+    return np.divide(border, whole, out=np.full(len(values), np.nan), where=whole > 0)

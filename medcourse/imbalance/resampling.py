@@ -14,7 +14,7 @@ from scipy.sparse import csr_matrix
 from torch import nn
 
 from medcourse.data.cohort import Cohort
-from medcourse.data.rows import ImageRows, Joined
+from medcourse.data.rows import ConcatenatedImages, ImageRows
 from medcourse.data.synthetic import is_synthetic
 from medcourse.errors import LeakageError, TrainingError
 from medcourse.imbalance.features import Features, encode
@@ -108,11 +108,11 @@ def resample(
     again = weights.indices.astype(np.int64)  # of "over" and "augment": the one parent of each new row
     masks, new = None, ImageRows(cohort.images, again)
     if method == "over" and cohort.masks is not None:
-        masks = Joined(cohort.masks, ImageRows(cohort.masks, again))
+        masks = ConcatenatedImages(cohort.masks, ImageRows(cohort.masks, again))
     if method == "augment" and augment is not None:
-        images = Joined(cohort.images, _changed(new, augment, seed))
+        images = ConcatenatedImages(cohort.images, _changed(new, augment, seed))
     else:
-        images = Joined(cohort.images, new if method == "over" else _mixed(cohort, weights))
+        images = ConcatenatedImages(cohort.images, new if method == "over" else _mixed(cohort, weights))
     more = {"laterality": cohort.laterality, "is_phantom": cohort.is_phantom}
     return Cohort(images, table, cohort.classes, task=cohort.task, masks=masks, name=cohort.name, **more)
 

@@ -6,14 +6,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medcourse.data.origins import NIH_FINDINGS
 from medcourse.data.phantom.anatomy import draw_anatomy
 from medcourse.data.phantom.canvas import Drawing, linked, some, stream
 from medcourse.data.phantom.film import Site, draw_film
 
-NIH_FINDINGS = (
-    *("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Effusion", "Emphysema", "Fibrosis", "Hernia"),
-    *("Infiltration", "Mass", "Nodule", "Pleural_Thickening", "Pneumonia", "Pneumothorax"),
-)
 # How often a finding stands beside pneumonia in the 1,000 NIH films. The other findings are not drawn: never present.
 _BESIDE_PNEUMONIA = {
     "Atelectasis": 0.23,
