@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from medcourse import __version__
-from medcourse.errors import LessonError, MedcourseError
+from medcourse.errors import ArgumentError, LessonError, MedcourseError
 from medcourse.studies import STUDIES
 
 if TYPE_CHECKING:
@@ -149,7 +149,7 @@ def build(
 
     if not check:
         if shift or precision != "auto" or record:
-            raise LessonError(
+            raise ArgumentError(
                 "--shift, --precision and --record go with --check: what is built has the lesson's own seeds"
             )
         builder.build(course, lessons or None, prose, on_cell=_say_cell, jobs=jobs)

@@ -10,6 +10,7 @@ import pytest
 
 from medcourse.data.cohort import Cohort
 from medcourse.data.fetch import MIRROR, make_mirror_absolute
+from medcourse.errors import SourceError
 
 make_mirror_absolute()
 HANGS = 1800  # seconds after which a process counts as hanging; a slow or busy machine may take many minutes
@@ -67,6 +68,15 @@ def make_multilabel(n: int = 400, size: int = 8, seed: int = 0, **more) -> Cohor
     ).assign(group=[f"g{row // 2:03d}" for row in range(n)])
     table.loc[table.index[::10], "y_mass"] = np.nan
     return Cohort(rng.integers(0, 255, (n, 1, size, size), dtype=np.uint8), table, list(shares), **more)
+
+
+def small_network(name: str, cohort: Cohort, weights: str | None = None, **more):
+    """In the place of ``mc.build_model``: a small network whatever the name, and no source that holds pretrained weights."""
+    from medcourse.networks.models import build_model
+
+    if weights:
+        raise SourceError("no network here")
+    return build_model("simple-cnn", cohort, **more)
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from nbgrader.nbgraderformat.v3 import MetadataValidatorV3
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 
-from medcourse.errors import LessonError
+from medcourse.errors import ArgumentError, LessonError
 from medcourse.teaching import build as teaching
 from medcourse.teaching import execute as execution
 from medcourse.teaching.captions import plain
@@ -150,6 +150,8 @@ def test_a_missing_source_is_refused(tmp_path):
         teaching.read_lesson(tmp_path / "01_none.py")
     with pytest.raises(LessonError, match="no lesson sources"):
         teaching.build(tmp_path)
+    with pytest.raises(ArgumentError, match="jobs=0 "):
+        teaching.build(tmp_path, jobs=0)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 
 from medcourse import cli
 from medcourse.data.manifest import read_manifest
+from medcourse.errors import ArgumentError
 from medcourse.teaching import record
 from medcourse.teaching.source import read_lesson
 
@@ -150,6 +151,12 @@ def test_build_makes_notebooks_and_check_finds_an_edited_one(course):
     checked = runner.invoke(cli.app, ["build", "--check", "--course", str(course)])
     assert checked.exit_code == 1
     assert "source not as in the source" in checked.output
+
+
+def test_other_seeds_are_for_checks_only(course):
+    done = runner.invoke(cli.app, ["build", "--shift", "1", "--course", str(course)])
+    assert isinstance(done.exception, ArgumentError)
+    assert not list(course.glob("*/*.ipynb"))
 
 
 @pytest.mark.parametrize("arguments", [["demo"], ["build"], ["build", "--check"]])

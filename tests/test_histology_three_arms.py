@@ -8,17 +8,11 @@ from typer.testing import CliRunner
 import medcourse as mc
 from medcourse import cli
 from medcourse.errors import SourceError
-from medcourse.networks.models import build_model
 from medcourse.studies import histology_three_arms
 from medcourse.studies.results import COLUMNS, SCORES, Runs
+from tests.conftest import small_network
 
 PHANTOM = "histology-three-arms (phantom)"
-
-
-def small_network(name, cohort, weights=None, **more):
-    if weights:
-        raise SourceError("no network here")
-    return build_model("simple-cnn", cohort, **more)
 
 
 @pytest.fixture

@@ -37,7 +37,9 @@ def test_killed_at_every_line(tmp_path: Path):
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_several_processes_at_once(tmp_path: Path):
-    for one in run(tmp_path, "crowd"):
+    found = run(tmp_path, "crowd")
+    assert len(found) == 3
+    for one in found:
         assert one["statuses"] == [0, 0, 0, 0], one
         assert (one["finished"], one["finished_after"], one["left_over"]) == (3, 3, 0), one
         assert one["right"], one

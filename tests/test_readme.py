@@ -58,7 +58,8 @@ def test_the_list_of_references_is_that_of_the_lessons():
 
     cited: dict[str, list[str]] = {}
     for path in sorted((ROOT / "course" / "source").glob("*.py")):
-        ending = path.read_text(encoding="utf-8").split("# ## References\n")[1]
+        _, heading, ending = path.read_text(encoding="utf-8").partition("# ## References\n")
+        assert heading, f"{path} does not end with its references"
         for work in entries(re.sub("^# ?", "", ending, flags=re.MULTILINE)):
             cited.setdefault(work, []).append(path.stem[:2])
     listed = {}

@@ -116,7 +116,9 @@ def test_adasyn_without_a_border_is_told():
 def test_a_smote_image_lies_between_its_parents():
     cohort = imbalanced()
     result = resample(cohort, "smote")
-    for name, parents in new_rows(result)["parents"].items():
+    made = new_rows(result)["parents"]
+    assert len(made) > 20
+    for name, parents in made.items():
         image = np.asarray(result.subset([name]).images).astype(int)
         both = np.asarray(cohort.subset(list(parents)).images).astype(int)
         assert (both.min(0) <= image).all()

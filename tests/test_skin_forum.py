@@ -9,11 +9,10 @@ from typer.testing import CliRunner
 import medcourse as mc
 from medcourse import cli
 from medcourse.data.splits import Splits
-from medcourse.errors import SourceError, TrainingError
-from medcourse.networks.models import build_model
+from medcourse.errors import TrainingError
 from medcourse.studies import skin_forum
 from medcourse.studies.results import Results
-from tests.conftest import make_cohort
+from tests.conftest import make_cohort, small_network
 
 COMMAND = [
     "reproduce",
@@ -30,12 +29,6 @@ COMMAND = [
     "1",
     "--out",
 ]
-
-
-def small_network(name, cohort, weights=None, **more):
-    if weights:
-        raise SourceError("no network here")
-    return build_model("simple-cnn", cohort, **more)
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from jinja2 import DictLoader
 from nbconvert import HTMLExporter
 from nbformat import NotebookNode
 
+from medcourse import arguments
 from medcourse.errors import LessonError
 from medcourse.teaching.captions import caption_figures
 from medcourse.teaching.execute import BUDGET_PEAK_MB, ONE_THREAD, OnCell, execute, missed_verdicts, output_problems
@@ -72,9 +73,10 @@ def build(
     mean the same at every build.
 
     Raises:
+        ArgumentError: ``jobs`` is not a whole number above 0.
         LessonError: a source is unsound, or its execution finds a problem; that lesson's files stay as they were.
     """
-    course = Path(course)
+    course, jobs = Path(course), arguments.whole_number("jobs", jobs, least=1)
     found = [read_lesson(source) for source in find_lessons(course, lessons)]
 
     def build_one(lesson: Lesson) -> list[Path]:
@@ -150,9 +152,10 @@ def check_executed(
     """Execute each lesson once by nbval, with its probes (see `validate`), ``jobs`` lessons side by side.
 
     Raises:
+        ArgumentError: ``jobs`` is not a whole number above 0.
         LessonError: a source is unsound, or its solution was never built.
     """
-    course = Path(course)
+    course, jobs = Path(course), arguments.whole_number("jobs", jobs, least=1)
     found = [read_lesson(source) for source in find_lessons(course, lessons)]
 
     def validate_one(lesson: Lesson) -> Validation:
