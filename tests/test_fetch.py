@@ -178,7 +178,6 @@ DISK = [
 ]
 NETWORK = [
     ConnectionResetError(errno.ECONNRESET, "Connection reset by peer"),
-    OSError(errno.ENETUNREACH, "Network is unreachable"),
     TimeoutError("timed out"),
     socket.gaierror(socket.EAI_NONAME, "Name or service not known"),
     requests.exceptions.ChunkedEncodingError("Connection broken"),

@@ -111,8 +111,8 @@ class Cohort:
         """
         from medcourse.data.folders import folder_parts
 
-        made = folder_parts(path, group, positive, size, mode, on_error, progress)
-        return cls(made.images, made.table, made.classes, name=Path(path).resolve().name, laterality=laterality)
+        images, table, classes = folder_parts(path, group, positive, size, mode, on_error, progress)
+        return cls(images, table, classes, name=Path(path).resolve().name, laterality=laterality)
 
     @classmethod
     def from_table(
@@ -148,10 +148,9 @@ class Cohort:
         """
         from medcourse.data.folders import table_parts
 
-        made = table_parts(table, root, image, label, group, positive, size, mode, on_error, progress)
+        images, table, classes = table_parts(table, root, image, label, group, positive, size, mode, on_error, progress)
         task: Task | None = None if isinstance(label, str) else "multilabel"
-        name = Path(root).resolve().name
-        return cls(made.images, made.table, made.classes, task=task, name=name, laterality=laterality)
+        return cls(images, table, classes, task=task, name=Path(root).resolve().name, laterality=laterality)
 
     # ------------------------------------------------------------------ what it holds
 

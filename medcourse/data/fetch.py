@@ -6,7 +6,6 @@ appears under its final name only when every file has been checked, so a killed 
 What this machine's own disk refuses ends the fetch: it says nothing about the sources, and the next one would fail alike.
 """
 
-import errno
 import fnmatch
 import gzip
 import hashlib
@@ -30,14 +29,6 @@ from medcourse.errors import IntegrityError, SourceError
 
 MIRROR = "MEDCOURSE_MIRROR"
 TIMEOUT = "MEDCOURSE_TIMEOUT"
-_NETWORK = {
-    errno.ENETDOWN,
-    errno.ENETUNREACH,
-    errno.ENETRESET,
-    errno.EHOSTDOWN,
-    errno.EHOSTUNREACH,
-    errno.EADDRNOTAVAIL,
-}
 
 
 class _UnreachableError(Exception):
@@ -52,16 +43,8 @@ def is_of_network(error: OSError) -> bool:
     """Whether a failed download is due to the network or the other side, and not to this machine's own disk."""
     import requests
 
-    kinds = (
-        requests.RequestException,
-        URLError,
-        ConnectionError,
-        TimeoutError,
-        socket.gaierror,
-        socket.herror,
-        ssl.SSLError,
-    )
-    return isinstance(error, kinds) or error.errno in _NETWORK
+    kinds = (requests.RequestException, URLError, ConnectionError, TimeoutError, socket.gaierror, ssl.SSLError)
+    return isinstance(error, kinds)
 
 
 def mirror() -> str | None:
@@ -126,31 +109,23 @@ def _fetch(dataset: Dataset, folder: Path, progress: bool) -> Path:
             else:
                 publish(unpacked, _folder_of(dataset, tree))
                 return tree_folder(dataset)
+    told = "".join(f"\n  - {line}" for line in [*refused, *unreachable])
     if refused:
         raise IntegrityError(
-            f"'{dataset.name}' was refused, because what came is not what the manifest promises:\n"
-            + "\n".join(f"  - {line}" for line in [*refused, *unreachable])
-            + "\nNothing was kept. Remove or repair that source, then try again."
+            f"'{dataset.name}' was refused, because what came is not what the manifest promises:{told}\nNothing was kept. "
+            "Remove or repair that source, then try again."
         )
-    raise SourceError(
-        f"'{dataset.name}' could not be fetched, no source answered:\n"
-        + "\n".join(f"  - {line}" for line in unreachable)
-        + "\n"
-        + manual_steps(dataset)
-    )
+    raise SourceError(f"'{dataset.name}' could not be fetched, no source answered:{told}\n{manual_steps(dataset)}")
 
 
 def manual_steps(dataset: Dataset) -> str:
     """Numbered steps to bring a data set by hand."""
     packed = next((s for s in dataset.sources if s.mirror), dataset.sources[0])
     name = packed.mirror or PurePosixPath(packed.url or "").name
+    known = f" (sha256 {packed.sha256})" if packed.sha256 else ""
     return (
-        "To bring it by hand:\n"
-        f"  1. Get {name}"
-        + (f" (sha256 {packed.sha256})" if packed.sha256 else "")
-        + f" from your course or colleague; where it comes from: {dataset.homepage}\n"
-        "  2. Put it into any folder.\n"
-        f"  3. Set {MIRROR} to that folder and try again."
+        f"To bring it by hand:\n  1. Get {name}{known} from your course or colleague; where it comes from: "
+        f"{dataset.homepage}\n  2. Put it into any folder.\n  3. Set {MIRROR} to that folder and try again."
     )
 
 
@@ -253,7 +228,6 @@ def _target(name: str, folder: Path, source: Source, tree: Tree) -> Path | None:
     path = source.renamed(name)
     if path is None or not tree.holds(path):
         return None
-    _refuse_unsafe(path)
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     return folder / path
 

@@ -6,7 +6,6 @@ name, size and modification time, so a changed file is decoded again and the sec
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
@@ -26,13 +25,7 @@ _IMAGES = {".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".webp", *S
 _SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
 
 
-@dataclass(frozen=True)
-class Parts:
-    """What a cohort is made of: images (uint8, N x C x size x size), table, class names."""
-
-    images: NDArray[np.uint8]
-    table: pd.DataFrame
-    classes: tuple[str, ...]
+Parts = tuple[NDArray[np.uint8], pd.DataFrame, tuple[str, ...]]  # images (n x C x size x size), table, class names
 
 
 def folder_parts(
@@ -178,7 +171,7 @@ def _decoded(
         raise CohortError(
             f"no image of {sorted(lost)} can be read, so {root} has no such class left; repair these files"
         )
-    return Parts(made.images, table, classes)
+    return made.images, table, classes
 
 
 def _identity(path: Path) -> str:

@@ -3,6 +3,7 @@
 import html
 import math
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,7 @@ from medcourse.data.cohort import Cohort
 from medcourse.data.leaks import pictures
 from medcourse.errors import CohortError
 
-STATISTICS = ("mean", "contrast", "dark", "bright", "border", "corners", "centre")  # of grey, and of each channel
 _CHANNELS = ("red", "green", "blue")
-_DIFFERENCES = (("red", "green"), ("red", "blue"), ("green", "blue"))
 _CHUNK_PIXELS = 2**20  # read at once: 256 images of 64 x 64
 _MOST_VALUES = 20  # of the column named by `by`
 _MOST_SHOWN = 12  # statistics that the printed view shows in full; of more, the strongest
@@ -130,7 +129,12 @@ def inspect(cohort: Cohort, by: str | None = None) -> Inspection:
             "share": shown.mean(),
         }
     )
-    label = _labels(cohort, has)
+    multilabel = cohort.task == "multilabel"  # then the findings that an image shows are joined
+    label = (
+        shown.eq(1).dot((shown.columns + "|").to_series()).str.removesuffix("|")
+        if multilabel
+        else cohort.table["label"]
+    )
     per_group = label.groupby(group.to_numpy()).agg(["size", "nunique"])
     groups = pd.Series(
         {
@@ -164,13 +168,10 @@ def image_statistics(cohort: Cohort) -> pd.DataFrame:
     """
     rows = max(1, _CHUNK_PIXELS // cohort.size**2)
     parts = [range(first, min(first + rows, len(cohort))) for first in range(0, len(cohort), rows)]
-    values = np.concatenate([_statistics(cohort.read(part)) for part in parts])
-    names = list(STATISTICS)
+    table = pd.concat([_statistics(cohort.read(part)) for part in parts]).set_axis(cohort.table.index)
     if cohort.channels == 1:
-        return pd.DataFrame(values, index=cohort.table.index, columns=names)
-    names += [f"{statistic}_{channel}" for channel in _CHANNELS for statistic in STATISTICS]
-    table = pd.DataFrame(values, index=cohort.table.index, columns=names)
-    differences = {f"{a}-{b}": table[f"mean_{a}"] - table[f"mean_{b}"] for a, b in _DIFFERENCES}
+        return table
+    differences = {f"{a}-{b}": table[f"mean_{a}"] - table[f"mean_{b}"] for a, b in combinations(_CHANNELS, 2)}
     return table.assign(**differences)
 
 
@@ -238,43 +239,35 @@ def _aurocs(statistics: pd.DataFrame, positive: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(aurocs, index=statistics.columns, columns=positive.columns)
 
 
-def _labels(cohort: Cohort, has: dict[str, NDArray[np.bool_]]) -> pd.Series:
-    """The label of each image; findings that it shows are joined."""
-    if cohort.task != "multilabel":
-        return cohort.table["label"]
-    names = [[name for name in has if has[name][row]] for row in range(len(cohort))]
-    return pd.Series(["|".join(found) for found in names], index=cohort.table.index)
-
-
 def _sizes(table: pd.DataFrame) -> pd.DataFrame:
     known = table.reindex(columns=["original_width", "original_height"]).dropna().astype(int)
     return known.set_axis(["width", "height"], axis=1).value_counts().rename("images").reset_index()
 
 
-def _statistics(pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """``STATISTICS`` of the mean of the channels, then of every channel (uint8, N x C x H x W; of grey images once)."""
-    planes = [pixels.mean(axis=1, dtype=np.float32)]
+def _statistics(pixels: NDArray[np.uint8]) -> pd.DataFrame:
+    """The statistics of the mean of the channels, then of every channel (uint8, N x C x H x W; of grey images once)."""
+    planes: dict[str, NDArray[Any]] = {"": pixels.mean(axis=1, dtype=np.float32)}
     if pixels.shape[1] > 1:
-        planes += [pixels[:, channel] for channel in range(pixels.shape[1])]
-    return np.concatenate([_of_plane(plane) for plane in planes], axis=1)
+        planes |= {f"_{channel}": pixels[:, k] for k, channel in enumerate(_CHANNELS)}
+    columns = {name + of: values for of, plane in planes.items() for name, values in _of_plane(plane).items()}
+    return pd.DataFrame(columns).astype(np.float64)
 
 
-def _of_plane(plane: NDArray[Any]) -> NDArray[np.float64]:
+def _of_plane(plane: NDArray[Any]) -> dict[str, NDArray[np.floating]]:
     n, size, _ = plane.shape
     edge, quarter = max(1, size // 10), size // 4
     middle = slice(quarter, size - quarter)
     border, pixels = border_sum(plane, edge, edge)
     dark, bright = np.percentile(plane.reshape(n, -1), [5, 95], axis=1)
-    columns = [
-        plane.mean((1, 2)),
-        plane.std((1, 2)),
-        dark,
-        bright,
-        border / pixels,
-        corner_means(plane, edge).mean(1),
-        plane[:, middle, middle].mean((1, 2)),
-    ]
-    return np.column_stack(columns).astype(np.float64)
+    return {
+        "mean": plane.mean((1, 2)),
+        "contrast": plane.std((1, 2)),
+        "dark": dark,
+        "bright": bright,
+        "border": border / pixels,
+        "corners": corner_means(plane, edge).mean(1),
+        "centre": plane[:, middle, middle].mean((1, 2)),
+    }
 
 
 def _duplicates(cohort: Cohort, label: pd.Series) -> pd.DataFrame:

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 
 from medcourse.data.cohort import Cohort
@@ -90,7 +90,8 @@ def find_leaks(
     groups, pairs = [], []
     for left, right in combinations(sets, 2):
         groups.append(_shared_groups(left, members[left], right, members[right], written))
-        pairs.append(_same_pictures(left, hashes[left], right, hashes[right]))
+        same = hashes[left].merge(hashes[right], on="hash", suffixes=("_left", "_right"))
+        pairs.append(_pairs(left, same["id_left"], right, same["id_right"], 1.0))
         if near_duplicates:
             pairs.append(_near_pictures(left, sets[left], detail[left], right, sets[right], detail[right]))
     both = pd.concat(pairs).drop_duplicates(["left", "right", "left_id", "right_id"], ignore_index=True)
@@ -144,17 +145,9 @@ def pictures(part: Cohort) -> pd.DataFrame:
     return pd.DataFrame({"hash": hashes, "id": part.table.index.to_numpy()})
 
 
-def _same_pictures(left: str, a: pd.DataFrame, right: str, b: pd.DataFrame) -> pd.DataFrame:
-    both = a.merge(b, on="hash", suffixes=("_left", "_right"))
-    return pd.DataFrame(
-        {
-            "left": left,
-            "right": right,
-            "left_id": both["id_left"].array,
-            "right_id": both["id_right"].array,
-            "similarity": 1.0,
-        }
-    )
+def _pairs(left: str, left_ids: ArrayLike, right: str, right_ids: ArrayLike, similarity: ArrayLike) -> pd.DataFrame:
+    ids = {"left_id": np.asarray(left_ids), "right_id": np.asarray(right_ids)}
+    return pd.DataFrame({"left": left, "right": right, **ids, "similarity": similarity})
 
 
 def _details(sets: Mapping[str, Cohort]) -> dict[str, NDArray[np.float32]]:
@@ -181,7 +174,8 @@ def _near_pictures(
     for start in range(0, len(a), _CHUNK):
         alike = a_detail[start : start + _CHUNK] @ b_detail.T
         rows, columns = np.nonzero(alike >= _NEAR)
-        ids = {"left_id": a.table.index[start + rows], "right_id": b.table.index[columns]}
-        found.append(pd.DataFrame({"left": left, "right": right, **ids, "similarity": alike[rows, columns]}))
-    # rounding can reach 1 where some pixels differ; 1 means identical
-    return pd.concat(found, ignore_index=True).assign(similarity=lambda t: t["similarity"].clip(upper=0.9999))
+        near = np.minimum(
+            alike[rows, columns], 0.9999
+        )  # rounding can reach 1 where some pixels differ; 1 means identical
+        found.append(_pairs(left, a.table.index[start + rows], right, b.table.index[columns], near))
+    return pd.concat(found, ignore_index=True)

@@ -8,7 +8,7 @@ import pandas as pd
 from medcourse.arguments import whole_number
 from medcourse.data import origins
 from medcourse.data.cohort import Cohort
-from medcourse.data.decode import Picture, read_image, read_mask, stack
+from medcourse.data.decode import Picture, Stack, read_image, read_mask, stack
 from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
 from medcourse.data.manifest import Dataset, find_dataset, read_manifest
 from medcourse.data.phantom.cohorts import STAND_INS
@@ -123,16 +123,7 @@ def _decode(dataset: Dataset, folders: list[Path], size: int) -> Cohort:
         picture = read_image(folder / paths[i], size, dataset.mode)
         return picture._replace(mask=read_mask(folder / mask_paths[i], size)) if has_masks else picture
 
-    made = stack(folder.name, size, dataset.mode, paths, draw, has_masks)
-    return Cohort(
-        made.images,
-        table,
-        dataset.classes,
-        task=dataset.task,
-        masks=made.masks,
-        name=dataset.name,
-        laterality=dataset.laterality,
-    )
+    return _cohort(dataset, table, stack(folder.name, size, dataset.mode, paths, draw, has_masks))
 
 
 def _draw(dataset: Dataset, size: int) -> Cohort:
@@ -147,15 +138,19 @@ def _draw(dataset: Dataset, size: int) -> Cohort:
         lambda row: Picture(*drawing.draw(row, size)),
         masks=True,
     )
+    return _cohort(dataset, drawing.table, made, is_phantom=True)
+
+
+def _cohort(dataset: Dataset, table: pd.DataFrame, made: Stack, is_phantom: bool = False) -> Cohort:
     return Cohort(
         made.images,
-        drawing.table,
+        table,
         dataset.classes,
         task=dataset.task,
         masks=made.masks,
         name=dataset.name,
         laterality=dataset.laterality,
-        is_phantom=True,
+        is_phantom=is_phantom,
     )
 
 

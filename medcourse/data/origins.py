@@ -6,7 +6,6 @@ the table is the same whichever source served the files.
 """
 
 import hashlib
-import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,8 +14,7 @@ import pandas as pd
 from medcourse.errors import IntegrityError
 
 _HAM10000_TABLE = "ca90618409cbea9f7a07a70a0a258c5e0e4041ff9cf1f1242742cd1bbe16d1c9"  # as CSV, by image_id
-_PNEUMONIA_FILM = re.compile(r"(?P<name_id>person\d+)_(?P<pathogen>bacteria|virus)_\d+")
-_NORMAL_FILM = re.compile(r"(?P<name_id>(?:NORMAL2-)?IM-\d+)-\d+")
+_FILM = r"^(?:(?P<person>person\d+)_(?P<pathogen>bacteria|virus)_\d+|(?P<normal>(?:NORMAL2-)?IM-\d+)-\d+)"
 _CELL = r"^(?:Parasitized|Uninfected)?(?P<slide_image>(?P<patient>C\d+).*)_cell_\d+$"
 _SLIDE = (
     r"^SOB_(?P<behaviour>[BM])_(?P<tumour_type>[A-Z]+)-(?P<number>\d+-\d+)(?P<letters>[A-Z]*)"
@@ -45,17 +43,14 @@ def chest_xray_pneumonia(folder: Path) -> pd.DataFrame:
 
     ``personN`` restarts for bacteria and for virus, so the group is number and pathogen together.
     """
-    rows = []
-    for path in sorted(folder.rglob("*.jpeg")):
-        split, label = path.relative_to(folder).parts[:2]
-        found = _PNEUMONIA_FILM.match(path.stem) or _NORMAL_FILM.match(path.stem)
-        if found is None:
-            raise IntegrityError(f"{path}: the file name follows neither personN_pathogen_M nor IM-N-M")
-        pathogen = found.groupdict().get("pathogen", "")
-        group = f"{found['name_id']}_{pathogen}" if pathogen else found["name_id"]
-        rows.append((path.stem, label, group, split, found["name_id"], pathogen, path.relative_to(folder).as_posix()))
-    columns = ["image_id", "label", "group", "split", "name_id", "pathogen", "path"]
-    return pd.DataFrame(rows, columns=columns).set_index("image_id")
+    table = _files(folder, "**/*.jpeg")
+    parts = table["path"].str.split("/", expand=True)
+    named = table.index.to_series().str.extract(_FILM)
+    name_id, pathogen = named["person"].fillna(named["normal"]), named["pathogen"].fillna("")
+    _all_named(name_id, "personN_pathogen_M or IM-N-M")
+    group = name_id.mask(pathogen != "", name_id + "_" + pathogen)
+    added = {"label": parts[1], "group": group, "split": parts[0], "name_id": name_id, "pathogen": pathogen}
+    return pd.DataFrame(added).assign(path=table["path"])
 
 
 def ham10000(folder: Path) -> pd.DataFrame:
@@ -90,10 +85,7 @@ def chexpert_readers(folder: Path) -> dict[str, pd.DataFrame]:
     files = {p.relative_to(folder).with_suffix("").as_posix(): p for p in sorted(folder.rglob("*.csv"))}
     tables = {name: pd.read_csv(path).set_index("Study") for name, path in files.items()}
     order = list(tables["groundtruth"].columns)
-    return {
-        name: t[sorted(t.columns, key=lambda c: (c not in order, order.index(c) if c in order else 0))]
-        for name, t in tables.items()
-    }
+    return {name: t[[*(c for c in order if c in t), *(c for c in t if c not in order)]] for name, t in tables.items()}
 
 
 def nih_labels(folder: Path) -> pd.DataFrame:

@@ -46,13 +46,13 @@ class _Lesion:
     centre: NDArray[np.float32]
 
 
-def skin_table(images: int, camera_link: float = 0.0, seed: int = 0) -> pd.DataFrame:
-    """A table with HAM10000's columns, and ``camera``, for ``images`` drawn images of about 3/4 as many lesions.
+def skin_lesions(images: int, camera_link: float, seed: int) -> Drawing:
+    """HAM10000's columns, and ``camera``, for ``images`` drawn images of about 3/4 as many lesions.
 
     Args:
         images: number of rows.
         camera_link: how strongly the camera goes with the road of diagnosis, see ``mc.phantom.skin``.
-        seed: the same seed gives the same table.
+        seed: the same seed gives the same table and pictures.
     """
     rng = np.random.default_rng([seed, 0])
     kinds = [(dx, "histo", part) for dx, part in _SHARES.items() if dx != "nv"]
@@ -81,7 +81,13 @@ def skin_table(images: int, camera_link: float = 0.0, seed: int = 0) -> pd.DataF
         },
         index=pd.Index([f"PHANTOM_{i:05d}" for i in range(images)], name="image_id"),
     )
-    return table
+    shown = list(zip(table["dx"], table["group"], table["camera"], strict=True))
+    return Drawing(
+        table,
+        tuple(_SHARES),
+        "RGB",
+        lambda row, size: skin_image(*shown[row], photograph=row, size=size, seed=seed),
+    )
 
 
 def skin_image(
@@ -116,18 +122,6 @@ def skin_image(
     picture = picture * (np.array(_CAMERAS[camera]) * (1 + rng.normal(0, _WHITE_BALANCE, 3)))[:, None, None]
     picture = picture * rng.uniform(0.9, 1.08) * (1 - 0.12 * (x**2 + y**2)) + rng.normal(0, 0.012, picture.shape)
     return (np.clip(picture, 0, 1) * 255).astype(np.uint8), (mask > 0).astype(np.uint8)
-
-
-def skin_lesions(images: int, camera_link: float, seed: int) -> Drawing:
-    """The table of ``skin_table`` with the drawing of each row: see ``mc.phantom.skin``."""
-    table = skin_table(images, camera_link, seed)
-    shown = list(zip(table["dx"], table["group"], table["camera"], strict=True))
-    return Drawing(
-        table,
-        tuple(_SHARES),
-        "RGB",
-        lambda row, size: skin_image(*shown[row], photograph=row, size=size, seed=seed),
-    )
 
 
 def skin_photographs(images: int, camera_link: float = 0.0, seed: int = 0) -> Drawing:
