@@ -129,12 +129,7 @@ def inspect(cohort: Cohort, by: str | None = None) -> Inspection:
             "share": shown.mean(),
         }
     )
-    multilabel = cohort.task == "multilabel"  # then the findings that an image shows are joined
-    label = (
-        shown.eq(1).dot((shown.columns + "|").to_series()).str.removesuffix("|")
-        if multilabel
-        else cohort.table["label"]
-    )
+    label = _labels(cohort, shown)
     per_group = label.groupby(group.to_numpy()).agg(["size", "nunique"])
     groups = pd.Series(
         {
@@ -237,6 +232,13 @@ def _aurocs(statistics: pd.DataFrame, positive: pd.DataFrame) -> pd.DataFrame:
     wins = statistics.rank().to_numpy().T @ inside - n * (n + 1) / 2
     aurocs = np.divide(wins, pairs, out=np.full(wins.shape, np.nan), where=pairs > 0)
     return pd.DataFrame(aurocs, index=statistics.columns, columns=positive.columns)
+
+
+def _labels(cohort: Cohort, shown: pd.DataFrame) -> pd.Series:
+    """The label of each image; findings that it shows are joined."""
+    if cohort.task != "multilabel":
+        return cohort.table["label"]
+    return shown.eq(1).apply(lambda row: "|".join(shown.columns[row]), axis=1)
 
 
 def _sizes(table: pd.DataFrame) -> pd.DataFrame:
