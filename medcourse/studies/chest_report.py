@@ -1,6 +1,7 @@
 """What ``chest-resampling`` says: our numbers beside the published ones, and the one recipe that validation names."""
 
 import functools
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,63 +12,67 @@ from medcourse.evaluation.ranking import Ranking
 from medcourse.studies.comparison import format_difference, markdown, over_seeds, significant_after_correction
 from medcourse.studies.results import Runs
 
-# Table of the paper; balanced accuracy, recall and F1 follow from these counts of the 624 test films.
-_COUNTS = {  # TP, TN, FP, FN
-    "baseline": (318, 159, 75, 72),
-    "undersampling": (389, 97, 137, 1),
-    "oversampling": (386, 125, 109, 4),
-    "augmentation": (389, 123, 111, 1),
-    "smote": (390, 82, 152, 0),
-    "borderline-smote": (389, 105, 129, 1),
-}
 METRICS = ("balanced accuracy", "recall", "F1")
-PUBLISHED = {
-    arm: {
-        "balanced accuracy": (tp / (tp + fn) + tn / (tn + fp)) / 2,
-        "recall": tp / (tp + fn),
-        "F1": 2 * tp / (2 * tp + fp + fn),
-    }
-    for arm, (tp, tn, fp, fn) in _COUNTS.items()
+
+
+def rates(tp: float, tn: float, fp: float, fn: float) -> dict[str, float]:
+    """``METRICS`` of the four counts; PNEUMONIA is positive."""
+    recall = tp / (tp + fn)
+    return {"balanced accuracy": (recall + tn / (tn + fp)) / 2, "recall": recall, "F1": 2 * tp / (2 * tp + fp + fn)}
+
+
+PUBLISHED = {  # TP, TN, FP and FN of the paper's 624 test films
+    "baseline": rates(318, 159, 75, 72),
+    "undersampling": rates(389, 97, 137, 1),
+    "oversampling": rates(386, 125, 109, 4),
+    "augmentation": rates(389, 123, 111, 1),
+    "smote": rates(390, 82, 152, 0),
+    "borderline-smote": rates(389, 105, 129, 1),
 }
 _DRAWS = 1000
 CHOSEN = "threshold of val"
 
 
+# Metric, threshold of the arm and of the baseline. At 0.5 an arm may differ because its scores moved: the last three ask
+# what else it did.
+COMPARED: dict[str, tuple[str, str | None, str | None]] = {
+    "balanced accuracy": ("balanced accuracy", None, None),
+    "recall": ("recall", None, None),
+    "balanced accuracy, each at its threshold of val": ("balanced accuracy", CHOSEN, CHOSEN),
+    "balanced accuracy, at 0.5 less the baseline at its threshold of val": ("balanced accuracy", None, CHOSEN),
+    "AUROC": ("auroc", None, None),
+}
+
+
 def report(runs: Runs) -> str:
     """The side-by-side table, differences to the baseline, maps where there are any, and the recipe."""
+    values = runs.values()
     parts = [
-        runs.header() + "; " + _alike(runs),
-        "Test films, threshold 0.5 (paper / ours); ours: mean ± standard deviation over seeds.\n\n"
-        + markdown(side_by_side(runs)),
+        f"{runs.header()}; {_alike(runs)}",
+        "Test films, threshold 0.5 (paper / ours); ours: mean ± standard deviation over seeds.",
+        markdown(side_by_side(runs)),
     ]
-    if "baseline" in runs.values().index.get_level_values("arm"):
+    if "baseline" in values.index.get_level_values("arm"):
         parts += [
-            "Differences to the baseline, at 0.5 where nothing else is said; in brackets, after the paper's, whether ours agree.\n\n"
-            + markdown(differences(runs))
-            + "\n\n"
-            + corrected(runs),
-            _RECALL + _measured_recall(runs),
+            "Differences to the baseline, at 0.5 where nothing else is said; in brackets, after the paper's, whether ours agree.",
+            markdown(differences(runs)),
+            corrected(runs),
+            "The published recall rises in every balanced arm. Balancing should do the opposite here: PNEUMONIA is the larger "
+            "class of the training films (74 %), so a balanced training set has more NORMAL and moves calls towards NORMAL. "
+            + _measured_recall(runs),
         ]
-    if "border share uniform" in runs.values():
-        parts.append(
+    if "border share uniform" in values:
+        parts += [
             "Class activation maps: mean share in the border, and of empty maps, which are left out of the mean; a map without "
-            "aim has the border share of the column uniform.\n\n" + markdown(borders(runs))
-        )
-    parts.append(recipe(runs))
-    return "\n\n".join(parts)
-
-
-_RECALL = (
-    "The published recall rises in every balanced arm. Balancing should do the opposite here: PNEUMONIA is the larger class of "
-    "the training films (74 %), so a balanced training set has more NORMAL and moves calls towards NORMAL. "
-)
+            "aim has the border share of the column uniform.",
+            markdown(borders(runs)),
+        ]
+    return "\n\n".join([*parts, recipe(runs)])
 
 
 def readme_table(runs: Runs) -> str:
     """The side-by-side table, and what it was measured on."""
-    few = runs.table.groupby("arm")["seed"].nunique().min() < 3
-    caution = " With so few seeds no difference between arms can be told from chance." if few else ""
-    return f"{markdown(side_by_side(runs))}\n\n{runs.header()}; {_alike(runs)}.{caution}"
+    return f"{markdown(side_by_side(runs))}\n\n{runs.header()}; {_alike(runs)}."
 
 
 def _alike(runs: Runs) -> str:
@@ -84,16 +89,12 @@ def _arms(runs: Runs) -> list[str]:
 
 def side_by_side(runs: Runs) -> pd.DataFrame:
     """One row per arm: the published number / ours of balanced accuracy, recall and F1, and ours at the chosen threshold."""
-    values, chosen = runs.values(), runs.values(f"test, {CHOSEN}")
-    rows = {}
-    for arm in _arms(runs):
-        row = {}
-        for metric in METRICS:
-            paper = f"{PUBLISHED[arm][metric]:.2f}" if arm in PUBLISHED else "-"
-            row[f"{metric}: paper / ours"] = f"{paper} / {_spread(values.loc[arm][metric])}"
-        row["AUROC: ours"] = _spread(values.loc[arm]["auroc"])
-        rows[arm] = row | {f"balanced accuracy at the {CHOSEN}": _spread(chosen.loc[arm]["balanced accuracy"])}
-    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
+    ours = runs.values().groupby("arm").agg(_spread)
+    paper = pd.DataFrame(PUBLISHED).T.map("{:.2f}".format).reindex(ours.index, fill_value="-")
+    table = {f"{metric}: paper / ours": paper[metric] + " / " + ours[metric] for metric in METRICS}
+    table["AUROC: ours"] = ours["auroc"]
+    chosen = runs.values(f"test, {CHOSEN}")["balanced accuracy"].groupby("arm").agg(_spread)
+    return pd.DataFrame(table | {f"balanced accuracy at the {CHOSEN}": chosen}).loc[_arms(runs)]
 
 
 def borders(runs: Runs) -> pd.DataFrame:
@@ -115,46 +116,37 @@ def _spread(values: pd.Series) -> str:
 
 def differences(runs: Runs) -> pd.DataFrame:
     """Every arm minus the baseline, paired by seed; 95 % intervals with the seeds and the test films (by patient) in them."""
-    rows = {}
+    rows: dict[str, dict[str, str]] = {}
     for arm in [name for name in _arms(runs) if name != "baseline"]:
-        row: dict[str, str] = {}
-        for metric in METRICS[:2]:
-            mean, low, high = paired(runs, (arm, None), ("baseline", None), metric)
-            row[f"{metric}: ours"] = format_difference(mean, low, high)
-            if arm in PUBLISHED:
-                paper = PUBLISHED[arm][metric] - PUBLISHED["baseline"][metric]
-                row[f"{metric}: paper"] = f"{paper:+.2f} ({verdict(paper, low, high)})"
-        for name, (metric, *thresholds) in _WITHOUT_THE_OPERATING_POINT.items():
-            row[name] = format_difference(*paired(runs, (arm, thresholds[0]), ("baseline", thresholds[1]), metric))
-        rows[arm] = row
-    columns = [f"{metric}: {what}" for metric in METRICS[:2] for what in ("paper", "ours")]
-    columns += _WITHOUT_THE_OPERATING_POINT
-    return pd.DataFrame.from_dict(rows, orient="index").reindex(columns=columns).fillna("-").rename_axis("arm")
+        rows[arm] = {}
+        for name in COMPARED:
+            ours = difference(runs, arm, name)
+            if name in METRICS:
+                paper = PUBLISHED[arm][name] - PUBLISHED["baseline"][name] if arm in PUBLISHED else None
+                told = "-" if paper is None else f"{paper:+.2f} ({verdict(paper, *ours[1:])})"
+                rows[arm][f"{name}: paper"] = told
+            rows[arm][f"{name}: ours"] = format_difference(*ours)
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
 
-# At 0.5 an arm may differ because its scores moved; these ask what else it did: metric, the arm's threshold, the baseline's.
-_WITHOUT_THE_OPERATING_POINT: dict[str, tuple[str, str | None, str | None]] = {
-    "balanced accuracy, each at its threshold of val: ours": ("balanced accuracy", CHOSEN, CHOSEN),
-    "balanced accuracy, at 0.5 less the baseline at its threshold of val: ours": ("balanced accuracy", None, CHOSEN),
-    "AUROC: ours": ("auroc", None, None),
-}
+def difference(runs: Runs, arm: str, name: str, level: float = 0.95) -> tuple[float, float, float]:
+    """One of ``COMPARED``: mean, low, high of an arm minus the baseline."""
+    metric, of_arm, of_baseline = COMPARED[name]
+    return paired(runs, (arm, of_arm), ("baseline", of_baseline), metric, level)
 
 
 def corrected(runs: Runs) -> str:
     """Which arms still differ from the baseline when all comparisons of a column are corrected for; "" without arms."""
     arms = [name for name in _arms(runs) if name != "baseline"]
-    if not arms:
-        return ""
-    asked = {"balanced accuracy at 0.5": ("balanced accuracy", None, None)} | _WITHOUT_THE_OPERATING_POINT
-    found = []
-    for name, (metric, mine, of_baseline) in asked.items():
-        apart = significant_after_correction(
-            {arm: functools.partial(paired, runs, (arm, mine), ("baseline", of_baseline), metric) for arm in arms}
-        )
-        found.append(f"{name.removesuffix(': ours')}: {apart}")
-    return (
+    names = {"balanced accuracy at 0.5": "balanced accuracy"} | {name: name for name in list(COMPARED)[2:]}
+    found = [
+        f"{told}: {significant_after_correction({arm: partial(difference, runs, arm, name) for arm in arms})}"
+        for told, name in names.items()
+    ]
+    told = (
         f"Corrected for {len(arms)} comparisons (Bonferroni), these still differ from the baseline. {'; '.join(found)}."
     )
+    return told if arms else ""
 
 
 def verdict(paper: float, low: float, high: float) -> str:
@@ -173,16 +165,14 @@ def verdict(paper: float, low: float, high: float) -> str:
 
 
 def _measured_recall(runs: Runs) -> str:
-    values = runs.values()["recall"].reset_index().pivot_table(index="seed", columns="arm", values="recall")
-    balanced = [arm for arm in PUBLISHED if arm in values and arm != "baseline"]
-    if not balanced:
-        return ""
-    values = values[[*balanced, "baseline"]].dropna()  # seeds that have all of them
-    if values.empty:
+    recall = runs.values()["recall"].reset_index().pivot_table(index="seed", columns="arm", values="recall")
+    balanced = [arm for arm in PUBLISHED if arm in recall and arm != "baseline"]
+    recall = recall[[*balanced, "baseline"]].dropna()  # seeds that have all of them
+    if not balanced or recall.empty:
         return ""
     paper = np.mean([PUBLISHED[arm]["recall"] for arm in balanced]) - PUBLISHED["baseline"]["recall"]
-    ours = over_seeds(values[balanced].mean(axis=1) - values["baseline"])
-    return f"Mean change of recall over the balanced arms: paper {paper:+.2f}, ours {format_difference(*ours)} ({len(values)} seed(s))."
+    ours = format_difference(*over_seeds(recall[balanced].mean(axis=1) - recall["baseline"]))
+    return f"Mean change of recall over the balanced arms: paper {paper:+.2f}, ours {ours} ({len(recall)} seed(s))."
 
 
 def recipe(runs: Runs) -> str:
@@ -202,25 +192,14 @@ def recipe(runs: Runs) -> str:
     for metric, best in (("balanced accuracy", "oversampling"), ("F1", "augmentation")):
         number = PUBLISHED[best][metric]
         ours = paired(runs, (arm, CHOSEN), number, metric)
-        met = (
-            "cannot be judged from one seed"
-            if np.isnan(ours[1])
-            else "met"
-            if ours[1] > 0
-            else "missed"
-            if ours[2] < 0
-            else "undecided"
-        )
+        met = {"one seed": "cannot be judged from one seed", "undecided": "undecided", "reversed": "missed"}
         lines.append(
             f"  {metric} on the test films {_spread(tested[metric])}; minus the published {number:.3f}, taken as exact: "
-            f"{format_difference(*ours)} ({met})"
+            f"{format_difference(*ours)} ({met.get(verdict(1, *ours[1:]), 'met')})"
         )
-        if best in runs.table["arm"].to_numpy():
-            for threshold, where in ((None, "0.5"), (CHOSEN, f"its own {CHOSEN}")):
-                against = paired(runs, (arm, CHOSEN), (best, threshold), metric)
-                lines.append(
-                    f"    minus our re-run of the best published arm ({best}, at {where}): {format_difference(*against)}"
-                )
+        for threshold, where in ((None, "0.5"), (CHOSEN, f"its own {CHOSEN}")) if best in _arms(runs) else ():
+            against = format_difference(*paired(runs, (arm, CHOSEN), (best, threshold), metric))
+            lines.append(f"    minus our re-run of the best published arm ({best}, at {where}): {against}")
     return "\n".join(lines)
 
 
@@ -241,29 +220,26 @@ def paired(
         metric: one of ``METRICS``, or "auroc".
         level: of the interval.
     """
-    arms = [one, *([other] if isinstance(other, tuple) else [])]
-    seeds = sorted(set.intersection(*(set(runs.values().loc[arm].index) for arm, _ in arms)))
-    values, drawn = zip(*(_metric(runs, *arm, metric, tuple(seeds)) for arm in arms), strict=True)
-    if isinstance(other, tuple):
-        return over_seeds(values[0] - values[1], float((drawn[0] - drawn[1]).mean(axis=1).var()), level)
-    return over_seeds(values[0] - other, float(drawn[0].mean(axis=1).var()), level)
+    subtracted = _metric(runs, *other, metric) if isinstance(other, tuple) else other
+    by_seed = (_metric(runs, *one, metric) - subtracted).dropna(
+        axis="columns", how="all"
+    )  # of the seeds that both have
+    return over_seeds(by_seed.iloc[0], float(by_seed.iloc[1:].mean(axis=1).var(ddof=0)), level)
 
 
 @functools.lru_cache(maxsize=256)  # the baseline is asked for in every difference
-def _metric(
-    runs: Runs, arm: str, threshold: str | None, metric: str, seeds: tuple[int, ...]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """By seed: the metric, and its values when patients are drawn again (draws x seeds)."""
-    values = runs.values(f"test, {threshold}" if threshold else "test").loc[arm]
+def _metric(runs: Runs, arm: str, threshold: str | None, metric: str) -> pd.DataFrame:
+    """The metric of each seed (columns): first as it is, then when patients are drawn again."""
+    values = runs.values(f"test, {threshold}" if threshold else "test").loc[arm][metric]
     cuts = runs.values("val").loc[arm]["threshold"]
-    scores = runs.scores[(runs.scores["arm"] == arm) & (runs.scores["split"] == "test")]
-    column, drawn = RANKED.index({"recall": "sensitivity", "F1": "f1"}.get(metric, metric)), []
-    for seed in seeds:
-        films = scores[scores["seed"] == seed]
+    column = RANKED.index({"recall": "sensitivity", "F1": "f1"}.get(metric, metric))
+    by_seed = {}
+    tested = runs.scores[(runs.scores["arm"] == arm) & (runs.scores["split"] == "test")]
+    for seed, films in tested.groupby("seed"):
         ranking = Ranking(films["target"].to_numpy(), films["score"].to_numpy(), cuts[seed] if threshold else 0.5)
         patient = np.unique(films["group"].to_numpy(), return_inverse=True)[1][ranking.order]
-        drawn.append(ranking.metrics(_weights(patient.max() + 1)[:, patient])[:, column])
-    return values.loc[list(seeds), metric].to_numpy(), np.column_stack(drawn)
+        by_seed[seed] = [values[seed], *ranking.metrics(_weights(patient.max() + 1)[:, patient])[:, column]]
+    return pd.DataFrame(by_seed)
 
 
 @functools.cache

@@ -21,7 +21,7 @@ from torch import nn
 import medcourse as mc
 from medcourse.imbalance.resampling import Method
 from medcourse.studies.chest_maps import GRID, strip
-from medcourse.studies.chest_report import METRICS, PUBLISHED, report
+from medcourse.studies.chest_report import METRICS, PUBLISHED, rates, report
 from medcourse.studies.pretrained import weights_at_hand
 from medcourse.studies.results import Outcome, Runs, png
 from medcourse.studies.study import Study
@@ -37,19 +37,12 @@ _PUBLISHED_POLICY = mc.Augmentation(
 
 @dataclass(frozen=True)
 class Arm:
-    """What one arm changes.
+    """What one arm changes."""
 
-    Attributes:
-        method: of ``mc.resample``; None leaves the training set as it is.
-        copies: what changes the copies, for the method "augment".
-        online: policy that changes every image of every batch.
-        weights: balanced class weights in the loss.
-    """
-
-    method: Method | None = None
-    copies: str | mc.Augmentation | None = None
-    online: str | None = None
-    weights: bool = False
+    method: Method | None = None  # of ``mc.resample``
+    copies: str | mc.Augmentation | None = None  # what changes the copies, for the method "augment"
+    online: str | None = None  # policy that changes every image of every batch
+    weights: bool = False  # balanced class weights in the loss
 
 
 OF_FEATURES = "smote of features"  # of the baseline's network, where a linear classifier is trained
@@ -143,9 +136,7 @@ def judged(val: mc.Predictions, test: mc.Predictions) -> Outcome:
 def at(pred: mc.Predictions, threshold: float) -> dict[str, float]:
     """Balanced accuracy, recall and F1 of PNEUMONIA, and the four counts, as the paper prints them."""
     (tn, fp), (fn, tp) = mc.confusion(pred, threshold).to_numpy().astype(float)
-    recall = tp / (tp + fn)
-    values = {"balanced accuracy": (recall + tn / (tn + fp)) / 2, "recall": recall, "F1": 2 * tp / (2 * tp + fp + fn)}
-    return values | {"TP": tp, "TN": tn, "FP": fp, "FN": fn}
+    return rates(tp, tn, fp, fn) | {"TP": tp, "TN": tn, "FP": fp, "FN": fn}
 
 
 def curves(runs: Runs) -> Figure:

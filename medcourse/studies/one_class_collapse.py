@@ -8,8 +8,6 @@ excised (histology): in HAM10000 the colour of the picture tells nevi that were 
 included, so that a network trained on all nevi ranks cameras (lesson 01).
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 
@@ -19,25 +17,14 @@ from medcourse.studies.comparison import markdown
 from medcourse.studies.results import Outcome, Runs
 from medcourse.studies.study import Study
 
-
-@dataclass(frozen=True)
-class Arm:
-    """What one arm does: remedies on or off, and the order of the training images."""
-
-    weights: bool = False
-    augmentation: bool = False
-    dropout: bool = False
-    ordered: bool = False
-
-
-ARMS = {
-    "baseline": Arm(),
-    "weights": Arm(weights=True),
-    "augmentation": Arm(augmentation=True),
-    "dropout": Arm(dropout=True),
-    "all three": Arm(weights=True, augmentation=True, dropout=True),
-    "sorted, unshuffled": Arm(ordered=True),
-    "sorted, all three": Arm(weights=True, augmentation=True, dropout=True, ordered=True),
+ARMS = {  # what is on
+    "baseline": (),
+    "weights": ("weights",),
+    "augmentation": ("augmentation",),
+    "dropout": ("dropout",),
+    "all three": ("weights", "augmentation", "dropout"),
+    "sorted, unshuffled": ("sorted",),
+    "sorted, all three": ("sorted", "weights", "augmentation", "dropout"),
 }
 METRICS = ("sensitivity", "specificity", "balanced accuracy", "auroc")
 
@@ -55,17 +42,17 @@ def sets(size: int, seed: int) -> tuple[mc.Cohort, mc.Cohort]:
 
 def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, Outcome]:
     """Train one arm and judge its last epoch on the test images at a threshold of 0.5."""
-    plan = ARMS[arm]
+    on = ARMS[arm]
     train, test = sets(size, seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = SimpleCNN(train.channels, 2, dropout=0.5 if plan.dropout else 0.0)
+        network = SimpleCNN(train.channels, 2, dropout=0.5 if "dropout" in on else 0.0)
     trainer = mc.Trainer(
         Classifier(network, *pixel_statistics(train)),
-        loss=torch.nn.CrossEntropyLoss(weight=mc.class_weights(train.targets)) if plan.weights else None,
+        loss=torch.nn.CrossEntropyLoss(weight=mc.class_weights(train.targets)) if "weights" in on else None,
         epochs=epochs,
-        augment="skin" if plan.augmentation else None,
-        sampler=range(len(train)) if plan.ordered else None,
+        augment="skin" if "augmentation" in on else None,
+        sampler=range(len(train)) if "sorted" in on else None,
         device=device,
         seed=seed,
         progress=False,
