@@ -132,7 +132,7 @@ def test_empty_maps_are_counted_and_left_out_of_the_mean():
 def test_the_auroc_of_drawn_films_is_that_of_scikit_learn():
     runs = made_up({"baseline": 0.3}, seeds=1)
     films = runs.scores.assign(group=[f"p{k // 2}" for k in range(60)])
-    drawn = chest_report._metric(Runs(runs.table, films), "baseline", None, "auroc", (0,))[1][:, 0]
+    drawn = chest_report._metric(Runs(runs.table, films), "baseline", None, "auroc")[0][1:].to_numpy()
     weights = chest_report._weights(30)
     _, patient = np.unique(films["group"], return_inverse=True)
     for draw in range(5):
@@ -192,7 +192,9 @@ def test_curves_show_every_epoch_of_every_seed():
 
 def test_there_are_curves_where_there_are_epochs():
     runs = made_up({"baseline": 0.3, "smote": 0.5})
-    epochs = runs.table.iloc[:4].assign(split=["val, epoch 1", "val, epoch 2"] * 2, metric=["recall"] * 4)
+    epochs = runs.table.iloc[:4].assign(
+        split=["val, epoch 1", "val, epoch 2"] * 2, metric=["recall"] * 2 + ["balanced accuracy"] * 2
+    )
     of_five = Runs(pd.concat([runs.table, epochs]), runs.scores)
     assert list(chest_resampling.STUDY.figures(of_five)) == ["", "curves"]
     assert list(chest_resampling.STUDY.figures(Runs(of_five.table.assign(epochs=1), runs.scores))) == [""]

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 from typer.testing import CliRunner
 
 import medcourse as mc
@@ -126,18 +127,26 @@ def test_the_threads_numbers_fit_each_other():
     assert thread["accuracy"] == pytest.approx(right)
 
 
-def test_acting_ratio_is_that_of_torchs_gradients():
+def test_what_weights_act_like_is_that_of_torchs_gradients():
+    """CrossEntropyLoss(weight=) divides by the weights of the batch, so an image's say depends on its company (binomial)."""
+
+    def exact(batch):
+        others = np.arange(batch)  # melanomas among the other images of the batch
+        chance = stats.binom.pmf(others, batch - 1, 0.1)
+        company = batch - 1 + 8 * others
+        return (chance * 9 / (9 + company)).sum() / (chance / (1 + company)).sum()
+
+    assert exact(skin_forum.BATCH) == pytest.approx(skin_forum.ACTING, abs=0.05)
+    assert exact(64) == pytest.approx(skin_forum.ACTING_IN_64, abs=0.05)
     loss = torch.nn.CrossEntropyLoss(weight=torch.tensor([1.0, 9.0]))
-    targets = (torch.rand(6000, 4, generator=torch.Generator().manual_seed(0)) < 0.1).long()
+    targets = (torch.rand(3000, 4, generator=torch.Generator().manual_seed(0)) < 0.1).long()
     say = torch.empty(targets.shape)
     for row, batch in enumerate(targets):
         logits = torch.zeros(4, 2, requires_grad=True)
         loss(logits, batch).backward()
         say[row] = logits.grad.abs()[:, 0]
     measured = float(say[targets == 1].mean() / say[targets == 0].mean())
-    assert skin_forum.acting_ratio(9, 0.1, 4) == pytest.approx(measured, rel=0.06)
-    assert skin_forum.acting_ratio(9, 0.1, 1) == pytest.approx(1)
-    assert skin_forum.acting_ratio(9, 0.1, 2000) == pytest.approx(9, rel=0.01)
+    assert exact(4) == pytest.approx(measured, rel=0.06)
 
 
 def test_differences_are_paired_by_seed_and_by_lesion(parts, tmp_path):

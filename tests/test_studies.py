@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import distributed
@@ -326,16 +325,17 @@ def test_differences_over_seeds_are_student_t():
 def test_what_is_left_after_the_correction():
     far, near = [0.30, 0.32, 0.28, 0.31, 0.29], [0.10, 0.05, 0.14, 0.06, 0.12]
     assert over_seeds(near)[1] > 0, "an interval without 0 on its own"
-    together = {"far": partial(over_seeds, far), "near": partial(over_seeds, near)}
-    many = together | {f"arm {k}": partial(over_seeds, [-0.1, 0.1]) for k in range(8)}
-    assert significant_after_correction(together).startswith("far +0.30 [")
-    assert "near" in significant_after_correction(together)
-    assert "near" not in significant_after_correction(many)
-    assert "far" in significant_after_correction(many)
-    assert (
-        significant_after_correction({arm: of_arm for arm, of_arm in many.items() if arm.startswith("arm")}) == "none"
-    )
+
+    def left(n, **more):
+        arms = {"far": far, "near": near} | more
+        return significant_after_correction({arm: over_seeds(arms[arm], level=1 - 0.05 / n) for arm in arms})
+
+    assert left(2).startswith("far +0.30 [")
+    assert "near" in left(2)
+    assert "near" not in left(10)
+    assert "far" in left(10)
     wide = stats.ttest_1samp(far, 0).confidence_interval(1 - 0.05 / 10)
     assert over_seeds(far, level=1 - 0.05 / 10)[1:] == pytest.approx(tuple(wide))
-    assert significant_after_correction({"one seed": partial(over_seeds, [0.4])}) == "cannot be judged from one seed"
-    assert significant_after_correction({"alike": partial(over_seeds, [0.0, 0.0])}) == "none"
+    assert significant_after_correction({"arm": over_seeds([-0.1, 0.1])}) == "none"
+    assert significant_after_correction({"one seed": over_seeds([0.4])}) == "cannot be judged from one seed"
+    assert significant_after_correction({"alike": over_seeds([0.0, 0.0])}) == "none"

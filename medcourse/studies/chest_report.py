@@ -1,7 +1,6 @@
 """What ``chest-resampling`` says: our numbers beside the published ones, and the one recipe that validation names."""
 
 import functools
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -138,11 +137,11 @@ def difference(runs: Runs, arm: str, name: str, level: float = 0.95) -> tuple[fl
 def corrected(runs: Runs) -> str:
     """Which arms still differ from the baseline when all comparisons of a column are corrected for; "" without arms."""
     arms = [name for name in _arms(runs) if name != "baseline"]
-    names = {"balanced accuracy at 0.5": "balanced accuracy"} | {name: name for name in list(COMPARED)[2:]}
-    found = [
-        f"{told}: {significant_after_correction({arm: partial(difference, runs, arm, name) for arm in arms})}"
-        for told, name in names.items()
-    ]
+    found = []
+    for name in [name for name in COMPARED if arms and name != "recall"]:
+        left = {arm: difference(runs, arm, name, level=1 - 0.05 / len(arms)) for arm in arms}
+        where = " at 0.5" if name == "balanced accuracy" else ""
+        found.append(f"{name}{where}: {significant_after_correction(left)}")
     told = (
         f"Corrected for {len(arms)} comparisons (Bonferroni), these still differ from the baseline. {'; '.join(found)}."
     )
@@ -235,10 +234,11 @@ def _metric(runs: Runs, arm: str, threshold: str | None, metric: str) -> pd.Data
     column = RANKED.index({"recall": "sensitivity", "F1": "f1"}.get(metric, metric))
     by_seed = {}
     tested = runs.scores[(runs.scores["arm"] == arm) & (runs.scores["split"] == "test")]
-    for seed, films in tested.groupby("seed"):
+    for seed, value in values.items():
+        films = tested[tested["seed"] == seed]
         ranking = Ranking(films["target"].to_numpy(), films["score"].to_numpy(), cuts[seed] if threshold else 0.5)
         patient = np.unique(films["group"].to_numpy(), return_inverse=True)[1][ranking.order]
-        by_seed[seed] = [values[seed], *ranking.metrics(_weights(patient.max() + 1)[:, patient])[:, column]]
+        by_seed[seed] = [value, *ranking.metrics(_weights(patient.max() + 1)[:, patient])[:, column]]
     return pd.DataFrame(by_seed)
 
 

@@ -22,9 +22,8 @@ import medcourse as mc
 from medcourse.imbalance.resampling import Method
 from medcourse.studies.chest_maps import GRID, strip
 from medcourse.studies.chest_report import METRICS, PUBLISHED, rates, report
-from medcourse.studies.pretrained import weights_at_hand
 from medcourse.studies.results import Outcome, Runs, png
-from medcourse.studies.study import Study
+from medcourse.studies.study import Study, weights_at_hand
 from medcourse.viewing.plot import BLUE, GREY, ORANGE
 
 NETWORK, LEARNING_RATE, BATCH = "resnet18", 0.005, 32
@@ -141,9 +140,10 @@ def at(pred: mc.Predictions, threshold: float) -> dict[str, float]:
 
 def curves(runs: Runs) -> Figure:
     """Balanced accuracy and recall of the validation films after every epoch, at 0.5: thin lines are seeds, thick their mean."""
-    of_epochs = runs.table[runs.table["split"].str.startswith("val, epoch ")]
-    of_epochs = of_epochs.assign(epoch=of_epochs["split"].str.removeprefix("val, epoch ").astype(int))
-    arms = [arm for arm in ARMS if (of_epochs["arm"] == arm).any()]
+    rows = runs.table[runs.table["split"].str.startswith("val, epoch ")]
+    rows = rows.assign(epoch=rows["split"].str.removeprefix("val, epoch ").astype(int))
+    values = rows.pivot_table(index="epoch", columns=["arm", "metric", "seed"], values="value")
+    arms = [arm for arm in ARMS if arm in values]
     across = min(4, len(arms))
     down = -(-len(arms) // across)
     figure = Figure(figsize=(2.5 * across, 2 * down), layout="constrained")
@@ -154,10 +154,9 @@ def curves(runs: Runs) -> Figure:
         axis.tick_params(labelbottom=True)
     for axis, arm in zip(axes.flat, arms, strict=False):
         for metric, colour in (("balanced accuracy", BLUE), ("recall", ORANGE)):
-            rows = of_epochs[(of_epochs["arm"] == arm) & (of_epochs["metric"] == metric)]
-            by_seed = rows.pivot_table(index="epoch", columns="seed", values="value")
-            axis.plot(by_seed, color=colour, linewidth=0.8, alpha=0.5, label=f"_{metric}")
-            axis.plot(by_seed.mean(axis=1), color=colour, linewidth=2.2, label=f"{metric} (thick: mean of the seeds)")
+            axis.plot(values[arm][metric], color=colour, linewidth=0.8, alpha=0.5, label=f"_{metric}")
+            mean = values[arm][metric].mean(axis=1)
+            axis.plot(mean, color=colour, linewidth=2.2, label=f"{metric} (thick: mean of the seeds)")
         axis.set_title(arm, fontsize=9)
         axis.grid(color=GREY, alpha=0.3)
         axis.xaxis.set_major_locator(MaxNLocator(integer=True))

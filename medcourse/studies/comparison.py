@@ -1,11 +1,10 @@
 """What studies have in common when they sum up: pairs by seed, and one row of dots per arm."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 from scipy import stats
 
@@ -36,19 +35,16 @@ def over_seeds(differences: ArrayLike, more: float = 0.0, level: float = 0.95) -
     return float(values.mean()), float(values.mean() - half), float(values.mean() + half)
 
 
-def significant_after_correction(differences: Mapping[str, Callable[..., tuple[float, float, float]]]) -> str:
-    """The arms whose difference has an interval without 0 when all of them are corrected for (Bonferroni), in words.
+def significant_after_correction(differences: Mapping[str, tuple[float, float, float]]) -> str:
+    """The arms whose difference has an interval without 0, in words.
 
     Args:
-        differences: for every arm that was compared, a function of ``level=`` (of the interval) to mean, low, high.
+        differences: mean, low and high by arm; the intervals' level is corrected for their number (1 - 0.05 / n, Bonferroni).
     """
-    corrected = {arm: difference(level=1 - 0.05 / len(differences)) for arm, difference in differences.items()}
-    if all(np.isnan(low) and mean != 0 for mean, low, _ in corrected.values()):
+    if all(np.isnan(low) and mean != 0 for mean, low, _ in differences.values()):
         return "cannot be judged from one seed"
-    apart = [
-        f"{arm} {format_difference(*of_arm)}" for arm, of_arm in corrected.items() if of_arm[1] > 0 or of_arm[2] < 0
-    ]
-    return ", ".join(apart) or "none"
+    apart = {arm: limits for arm, limits in differences.items() if limits[1] > 0 or limits[2] < 0}
+    return ", ".join(f"{arm} {format_difference(*limits)}" for arm, limits in apart.items()) or "none"
 
 
 def with_range(values: ArrayLike) -> str:
@@ -63,6 +59,14 @@ def with_range(values: ArrayLike) -> str:
 def format_difference(mean: float, low: float, high: float) -> str:
     """A signed difference with its interval, or alone where there is none."""
     return f"{mean:+.2f}" if np.isnan(low) else f"{mean:+.2f} [{low:+.2f}, {high:+.2f}]"
+
+
+def told_of_starts(imagenet: pd.Series) -> str:
+    """What a report says of runs (1: began with ImageNet weights, 0: with random ones); empty where all had them."""
+    random = int((imagenet == 0).sum())
+    return (
+        f"{random} of {len(imagenet)} runs began with random weights: ImageNet's could not be had.\n" if random else ""
+    )
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -99,18 +103,16 @@ def dots(
     for axis, metric in zip(axes[0], metrics, strict=True):
         for row, arm in enumerate(shown):
             of_arm = values.loc[arm][metric]
-            axis.plot(of_arm, np.full(len(of_arm), row), "o", color=BLUE, alpha=0.55, markersize=5)
-            axis.plot([of_arm.mean()] * 2, [row - 0.3, row + 0.3], color=BLUE, linewidth=2)
+            axis.plot(of_arm, np.full(len(of_arm), row), "o", color=BLUE, alpha=0.55, markersize=5, label="one seed")
+            axis.plot([of_arm.mean()] * 2, [row - 0.3, row + 0.3], color=BLUE, linewidth=2, label="mean")
             if metric in published.get(arm, {}):
-                axis.plot(published[arm][metric], row, "x", color=ORANGE, markersize=8, markeredgewidth=2)
+                cross = {"color": ORANGE, "markersize": 8, "markeredgewidth": 2, "label": "published"}
+                axis.plot(published[arm][metric], row, "x", **cross)
         axis.set(xlabel=metric)
         axis.grid(axis="x", color=GREY, alpha=0.3)
-    keys = [
-        Line2D([], [], marker="o", linestyle="", color=BLUE, alpha=0.55, markersize=5, label="one seed"),
-        Line2D([], [], color=BLUE, linewidth=2, label="mean"),
-        Line2D([], [], marker="x", linestyle="", color=ORANGE, markersize=8, markeredgewidth=2, label="published"),
-    ]
-    figure.legend(handles=keys[: 3 if published else 2], loc="outside upper center", ncols=3, fontsize=9)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    keys = dict(zip(labels, handles, strict=True))  # each once
+    figure.legend(keys.values(), keys, loc="outside upper center", ncols=3, fontsize=9)
     axes[0, 0].set_yticks(range(len(shown)), shown)
     axes[0, 0].invert_yaxis()
     return figure

@@ -19,10 +19,9 @@ from medcourse.data.fetch import fetch
 from medcourse.data.manifest import find_dataset
 from medcourse.data.splits import Splits
 from medcourse.errors import SourceError
-from medcourse.studies.comparison import markdown
-from medcourse.studies.pretrained import told_of_starts, weights_at_hand
+from medcourse.studies.comparison import markdown, told_of_starts
 from medcourse.studies.results import Outcome, Runs
-from medcourse.studies.study import Study
+from medcourse.studies.study import Study, weights_at_hand
 
 NETWORK, BATCH = "densenet201", 16
 ARMS = {

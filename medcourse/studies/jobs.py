@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -101,15 +101,11 @@ def _job(
 @contextmanager
 def _workers(jobs: int, scheduler: str | None) -> Iterator[joblib.Parallel]:
     """What runs jobs and yields each as soon as it ends; a job waits here, not in a queue that outlives a kill."""
-    how: dict[str, Any] = {"return_as": "generator_unordered", "batch_size": 1, "pre_dispatch": "n_jobs"}
-    if scheduler is not None:
-        with _cluster(scheduler) as client, joblib.parallel_config("dask", client=client):
-            yield joblib.Parallel(**how)
-        return
-    ends = {"initializer": _end_with, "initargs": (os.getpid(),)}
-    with joblib.parallel_config("loky", inner_max_num_threads=1, **ends):
+    here = {"inner_max_num_threads": 1, "initializer": _end_with, "initargs": (os.getpid(),)}
+    backend, more = ("dask", {"client": _client(scheduler)}) if scheduler else ("loky", here)
+    with joblib.parallel_config(backend, **more):
         try:
-            yield joblib.Parallel(jobs, **how)
+            yield joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
         except BrokenProcessPool as error:
             raise TrainingError(
                 f"one of {jobs} worker processes was killed, most likely because the memory ran out. What was finished is "
@@ -128,17 +124,15 @@ def _end_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-@contextmanager
-def _cluster(scheduler: str) -> Iterator[Any]:
-    """A client of the scheduler, once it has a worker."""
+def _client(scheduler: str) -> Any:
+    """A client of the Dask scheduler, once it has a worker."""
     try:
         from distributed import Client
     except ImportError as error:
         raise TrainingError("--scheduler needs Dask: pip install 'medcourse[cluster]'") from error
-    with ExitStack() as opened:
-        try:
-            client = opened.enter_context(Client(scheduler, set_as_default=False))
-            client.wait_for_workers(1, timeout=60)
-        except (OSError, ValueError) as error:
-            raise TrainingError(f"the Dask scheduler at {scheduler} cannot be used: {error}") from error
-        yield client
+    try:
+        client = Client(scheduler, set_as_default=False)
+        client.wait_for_workers(1, timeout=60)
+    except (OSError, ValueError) as error:
+        raise TrainingError(f"the Dask scheduler at {scheduler} cannot be used: {error}") from error
+    return client

@@ -139,10 +139,9 @@ class Results:
                     for split, values in outcome.values.items()
                     for metric, value in values.items()
                 ]
-                table = _inserted(table, pd.DataFrame(rows, columns=COLUMNS), run, arms)
-                parts = [_scores(run, split, pred) for split, pred in outcome.scores.items()]
-                if parts:
-                    scores = _inserted(scores[~_with(scores, run)], pd.concat(parts), run, arms)
+                table = _inserted(table, [pd.DataFrame(rows, columns=COLUMNS)], run, arms)
+                of_images = [_scores(run, split, pred) for split, pred in outcome.scores.items()]
+                scores = _inserted(scores[~_with(scores, run)], of_images, run, arms)
                 for name, picture in outcome.pictures.items():
                     self.picture(settings, name).write_bytes(picture)
             if len(scores):
@@ -166,13 +165,16 @@ def _with(table: pd.DataFrame, run: Mapping[str, object]) -> pd.Series:
     return (table[list(run)] == pd.Series(run)).all(axis=1)
 
 
-def _inserted(table: pd.DataFrame, rows: pd.DataFrame, run: Mapping[str, Any], arms: Sequence[str]) -> pd.DataFrame:
+def _inserted(
+    table: pd.DataFrame, rows: list[pd.DataFrame], run: Mapping[str, Any], arms: Sequence[str]
+) -> pd.DataFrame:
     """The rows of a run, before those of the runs with equal settings that come later (by seed, then by arm)."""
     later_arm = table["arm"].isin(arms[list(arms).index(run["arm"]) + 1 :])
     later = (table["seed"] > run["seed"]) | ((table["seed"] == run["seed"]) & later_arm)
     later &= _with(table, {key: run[key] for key in ("size", "epochs", "device")})
     at = int(later.to_numpy().argmax()) if later.any() else len(table)
-    return pd.concat([part for part in (table[:at], rows, table[at:]) if len(part)], ignore_index=True)
+    parts = [part for part in (table[:at], *rows, table[at:]) if len(part)]
+    return pd.concat(parts, ignore_index=True) if parts else table
 
 
 def _scores(run: Mapping[str, object], split: str, pred: Predictions) -> pd.DataFrame:

@@ -24,10 +24,9 @@ import medcourse as mc
 from medcourse.data.splits import Splits
 from medcourse.evaluation.metrics import auroc
 from medcourse.networks.models import Classifier
-from medcourse.studies.comparison import format_difference, markdown
-from medcourse.studies.pretrained import Weights, told_of_starts, weights_at_hand
+from medcourse.studies.comparison import format_difference, markdown, told_of_starts
 from medcourse.studies.results import Outcome, Runs
-from medcourse.studies.study import Study
+from medcourse.studies.study import Study, Weights, weights_at_hand
 
 NETWORK = "resnet18"
 BATCH = 4

@@ -2,14 +2,17 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import pandas as pd
 from matplotlib.figure import Figure
 
+import medcourse as mc
+from medcourse.errors import SourceError
 from medcourse.studies.comparison import dots, with_range
 from medcourse.studies.results import Outcome, Runs
 
+Weights = Literal["imagenet"] | None
 Run = Callable[[str, int, int, int, str], Mapping[str, Outcome]]  # of arm, seed, size in pixels, epochs, device
 
 
@@ -74,3 +77,12 @@ class Study:
         """A dot for each seed, a bar for their mean, a cross for the published value; and the study's own figures."""
         drawn = {"": dots(runs.values(), list(self.arms), self.shown, self.published)}
         return drawn | dict(self.more_figures(runs) if self.more_figures else {})
+
+
+def weights_at_hand(model: str, train: mc.Cohort) -> Weights:
+    """ "imagenet", or None (random weights) where no source serves them; the study's report tells (``told_of_starts``)."""
+    try:
+        mc.build_model(model, train, weights="imagenet")
+    except SourceError:
+        return None
+    return "imagenet"
