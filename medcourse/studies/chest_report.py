@@ -234,11 +234,11 @@ def _metric(runs: Runs, arm: str, threshold: str | None, metric: str) -> pd.Data
     column = RANKED.index({"recall": "sensitivity", "F1": "f1"}.get(metric, metric))
     by_seed = {}
     tested = runs.scores[(runs.scores["arm"] == arm) & (runs.scores["split"] == "test")]
-    for seed, value in values.items():
+    for seed in values.index.tolist():
         films = tested[tested["seed"] == seed]
         ranking = Ranking(films["target"].to_numpy(), films["score"].to_numpy(), cuts[seed] if threshold else 0.5)
         patient = np.unique(films["group"].to_numpy(), return_inverse=True)[1][ranking.order]
-        by_seed[seed] = [value, *ranking.metrics(_weights(patient.max() + 1)[:, patient])[:, column]]
+        by_seed[seed] = [values[seed], *ranking.metrics(_weights(patient.max() + 1)[:, patient])[:, column]]
     return pd.DataFrame(by_seed)
 
 
