@@ -26,7 +26,7 @@ from torch.nn import functional as F
 
 import medcourse as mc
 from medcourse.data.cohort import Cohort
-from medcourse.evaluation.metrics import auroc
+from medcourse.evaluation.ranking import auroc
 
 RESULTS = Path(__file__).parent / "results" / "diagnosis.csv"
 FAULTS = (

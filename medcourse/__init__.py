@@ -21,10 +21,12 @@ if TYPE_CHECKING:
     from medcourse.data.splits import split as split
     from medcourse.diagnosis import diagnose_training as diagnose_training
     from medcourse.evaluation.baseline import simple_baseline as simple_baseline
+    from medcourse.evaluation.bootstrap import bootstrap as bootstrap
+    from medcourse.evaluation.exact import predictive_values as predictive_values
     from medcourse.evaluation.metrics import compare as compare
     from medcourse.evaluation.metrics import evaluate as evaluate
-    from medcourse.evaluation.metrics import predictive_values as predictive_values
     from medcourse.evaluation.predictions import Predictions as Predictions
+    from medcourse.evaluation.side_by_side import side_by_side as side_by_side
     from medcourse.evaluation.thresholds import choose_threshold as choose_threshold
     from medcourse.evaluation.thresholds import confusion as confusion
     from medcourse.explanation.localisation import border_share as border_share
@@ -58,10 +60,12 @@ _HOME = {
     "split": "data.splits",
     "diagnose_training": "diagnosis",
     "simple_baseline": "evaluation.baseline",
+    "bootstrap": "evaluation.bootstrap",
+    "predictive_values": "evaluation.exact",
     "compare": "evaluation.metrics",
     "evaluate": "evaluation.metrics",
-    "predictive_values": "evaluation.metrics",
     "Predictions": "evaluation.predictions",
+    "side_by_side": "evaluation.side_by_side",
     "choose_threshold": "evaluation.thresholds",
     "confusion": "evaluation.thresholds",
     "border_share": "explanation.localisation",

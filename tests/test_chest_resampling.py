@@ -133,7 +133,7 @@ def test_the_auroc_of_drawn_films_is_that_of_scikit_learn():
     runs = made_up({"baseline": 0.3}, seeds=1)
     films = runs.scores.assign(group=[f"p{k // 2}" for k in range(60)])
     drawn = chest_report._metric(Runs(runs.table, films), "baseline", None, "auroc")[0][1:].to_numpy()
-    weights = chest_report._weights(30)
+    weights = chest_report._drawn(30)
     _, patient = np.unique(films["group"], return_inverse=True)
     for draw in range(5):
         by_hand = roc_auc_score(films["target"], films["score"], sample_weight=weights[draw][patient])

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import medcourse as mc
-from medcourse.errors import EvaluationError
+from medcourse.errors import ArgumentError, EvaluationError
 from medcourse.viewing import plot
 
 
@@ -59,10 +59,25 @@ def test_every_mark_is_drawn_and_none_looks_like_another(n: int):
 @pytest.mark.parametrize("n", [1, 4, 5, 16])
 def test_every_table_is_drawn_and_none_looks_like_another(n: int):
     table = mc.evaluate(predictions(), n_boot=40)
-    axis = plot.intervals({f"model {k}": table for k in range(n)}, ["auroc", "f1"])
+    [axis] = plot.side_by_side({f"model {k}": table for k in range(n)}, metrics=["auroc", "f1"])
     markers = [container.lines[0] for container in axis.containers]
     assert len(markers) == len(set(looks(markers))) == n
     assert all(np.abs(marker.get_ydata() - [0, 1]).max() < 0.5 for marker in markers), "each nearest to its own metric"
+
+
+def test_evaluations_and_differences_stand_side_by_side():
+    pred = predictions()
+    tables = {"at 0.5": mc.evaluate(pred, n_boot=40), "at 0.4": mc.evaluate(pred, 0.4, n_boot=40)}
+    change = mc.compare(pred, pred, (0.5, 0.4), ci=0.9, n_boot=40)
+    left, right = plot.side_by_side(tables, change, ["sensitivity", "mcc"])
+    assert [label.get_text() for label in left.get_yticklabels()] == ["sensitivity", "mcc"]
+    assert [text.get_text() for text in left.get_legend().get_texts()] == list(tables)
+    assert left.get_xlabel() == "value, with its 95 % interval"
+    assert right.get_xlabel() == "difference, with its 90 % interval"
+    assert left.get_ylim()[0] > left.get_ylim()[1], "the first metric on top"
+    marker = right.containers[0].lines[0]
+    assert marker.get_xdata().tolist() == change.loc[["sensitivity", "mcc"], "difference"].tolist()
+    assert [0, 0] in [list(line.get_xdata()) for line in right.get_lines()], "a line at no difference"
 
 
 @pytest.mark.parametrize(
@@ -70,7 +85,7 @@ def test_every_table_is_drawn_and_none_looks_like_another(n: int):
     [
         (lambda n: plot.history(histories(n)), "17 runs are more .* at most 16"),
         (lambda n: plot.thresholds(predictions(), dict.fromkeys(map(str, range(n)), 0.5)), "17 marks .* at most 9"),
-        (lambda n: plot.intervals(dict.fromkeys(map(str, range(n)), pd.DataFrame()), []), "17 tables .* at most 16"),
+        (lambda n: plot.side_by_side(dict.fromkeys(map(str, range(n)), pd.DataFrame())), "17 tables .* at most 16"),
     ],
 )
 def test_too_many_are_refused_and_leave_no_picture(draw, most):
@@ -81,6 +96,6 @@ def test_too_many_are_refused_and_leave_no_picture(draw, most):
 
 def test_a_threshold_that_is_not_a_number():
     for draw in (lambda: plot.scores(predictions(), "0.5"), lambda: plot.thresholds(predictions(), {"mine": "0.5"})):
-        with pytest.raises(EvaluationError, match=r"threshold='0\.5' is not a number"):
+        with pytest.raises(ArgumentError, match=r"'0\.5'"):
             draw()
     assert plot.scores(predictions(), None).get_legend() is not None

@@ -92,7 +92,7 @@ my_specificity = 1 - my_sensitivity
 complete = len(called_ill) == 10 and set(my_reading.split()) <= {"N", "P"}
 mc.checks.that(complete, "my_reading needs ten letters N or P, with blanks between")
 reading = mc.Predictions(ten.table.assign(p_PNEUMONIA=[float(c) for c in called_ill]), ten.classes)
-score = mc.evaluate(reading, cluster=None)
+score = mc.evaluate(reading, group=None)
 hint = "divide by the films that are ill (normal), not by those that you called so"
 mc.checks.number("sensitivity", my_sensitivity, score.loc["sensitivity", "value"], within=0.001, hint=hint)
 mc.checks.number("specificity", my_specificity, score.loc["specificity", "value"], within=0.001, hint=hint)

@@ -523,9 +523,9 @@ for name, threshold in rules.items():
 pd.DataFrame(costs).T.round(2)
 
 # %%
-mc.plot.intervals(
+mc.plot.side_by_side(
     {"at 0.5": before, "at the chosen threshold": after},
-    ["sensitivity", "specificity", "ppv", "accuracy", "balanced accuracy", "auroc"],
+    metrics=["sensitivity", "specificity", "ppv", "accuracy", "balanced accuracy", "auroc"],
 );
 
 # %% [markdown]

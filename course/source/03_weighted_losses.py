@@ -208,9 +208,9 @@ for metric in ["sensitivity", "specificity", "balanced accuracy", "auroc"]:
 # also differ in what they learned.
 
 # %%
-mc.plot.intervals(
+mc.plot.side_by_side(
     {name: mc.evaluate(pred, threshold, seed=0) for name, (pred, threshold) in calls.items()},
-    ["sensitivity", "specificity", "balanced accuracy", "auroc"],
+    metrics=["sensitivity", "specificity", "balanced accuracy", "auroc"],
 );
 
 # %% [markdown]

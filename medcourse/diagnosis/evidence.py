@@ -21,7 +21,7 @@ from medcourse.diagnosis.inside import (
 from medcourse.diagnosis.probes import Probes
 from medcourse.diagnosis.reference import Found, found_on, found_within, small_pictures
 from medcourse.diagnosis.scores import EDGES, Scores, edge_statistics, without_edge
-from medcourse.evaluation.metrics import auroc
+from medcourse.evaluation.ranking import auroc
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import Batches, cut
 from medcourse.training.trainer import Trainer

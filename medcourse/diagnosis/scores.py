@@ -9,7 +9,7 @@ from scipy.stats import norm
 from torch import Tensor
 
 from medcourse.data.inspection import border_sum, corner_means
-from medcourse.evaluation.metrics import auroc
+from medcourse.evaluation.ranking import auroc
 
 EDGES = ("mean", "border", "top left corner", "top right corner", "bottom left corner", "bottom right corner")
 

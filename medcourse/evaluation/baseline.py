@@ -52,19 +52,18 @@ def _check(train: Cohort, test: Cohort) -> None:
                 f"{name} ({cohort.name}) is multilabel ({', '.join(cohort.classes)}); look at one finding at a time: "
                 f"cohort.relabel({{'{finding}': '{finding}'}}, positive='{finding}') makes it a binary task"
             )
-    for what, first, second in (
-        ("classes", train.classes, test.classes),
-        ("number of channels", train.channels, test.channels),
-        ("image size", train.size, test.size),
-    ):
-        if first != second:
-            raise EvaluationError(
-                f"train and test do not fit each other: the {what} of train ({train.name}): {first}, of test "
-                f"({test.name}): {second}. Load and relabel both in the same way"
-            )
+    if (train.classes, train.channels, train.size) != (test.classes, test.channels, test.size):
+        raise EvaluationError(
+            f"train and test do not fit each other: {_described(train)}; {_described(test)}. Load and relabel both in the "
+            "same way"
+        )
     without = [name for name, images in train.counts().items() if images == 0]
     if without:
         raise EvaluationError(
             f"train ({train.name}) holds no image of {', '.join(map(str, without))}, so nothing can be learned about it: "
             "split again, or relabel both cohorts to the classes that are there"
         )
+
+
+def _described(cohort: Cohort) -> str:
+    return f"{cohort.name}: {', '.join(cohort.classes)}, {cohort.channels} channel(s), {cohort.size} px"

@@ -1,104 +1,91 @@
-"""How good are these predictions, and how sure can we be? Eleven metrics of a binary task, each with an interval."""
+"""How good are these predictions, and how sure can we be? Eleven metrics, each with an interval, and what a repair changed."""
 
-from collections.abc import Sequence
-from numbers import Real
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
-from medcourse.errors import EvaluationError
-from medcourse.evaluation.clusters import (
-    Clusters,
-    check_interval,
-    draws,
-    every_draw_alike,
-    find_clusters,
-    percentile_limits,
-)
-from medcourse.evaluation.exact import Limits, Setting, limits_at_edge
-from medcourse.evaluation.exact import PredictiveValues as PredictiveValues
-from medcourse.evaluation.exact import predictive_values as predictive_values
-from medcourse.evaluation.predictions import Predictions, checked_threshold, refuse_synthetic
-from medcourse.evaluation.ranking import METRICS, Floats, Ranking
+from medcourse import arguments
+from medcourse.errors import ArgumentError, EvaluationError
+from medcourse.evaluation.bootstrap import Limits, Resampling
+from medcourse.evaluation.exact import PROPORTIONS, limits_at_edge
+from medcourse.evaluation.predictions import Predictions, refuse_synthetic
+from medcourse.evaluation.ranking import METRICS, Floats, Ranking, against_rest
 
 
 def evaluate(
     pred: Predictions,
     threshold: float = 0.5,
-    ci: float = 0.95,
+    ci: float | None = 0.95,
     n_boot: int = 2000,
-    cluster: str | None = "group",
+    group: str | None = "group",
     prevalence: float | None = None,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Eleven metrics of binary predictions, with intervals that respect patients.
+    """Eleven metrics of predictions, with intervals that respect patients.
 
     Intervals are percentile intervals of a cluster bootstrap: groups are drawn with replacement with all their images
     (Field & Welsh 2007; Efron & Tibshirani 1993), and all metrics share the draws. With fewer than some 20 groups they
-    are too narrow. At 0 and 1, where all draws are alike, exact limits take over: sensitivity, specificity, PPV, NPV,
-    accuracy and Brier get Clopper-Pearson with n = the groups among the images of the denominator; balanced accuracy,
-    F1 and MCC follow from those limits; AUROC and average precision get Clopper-Pearson with n = the smaller number of
-    groups with a positive and with a negative image: so many separate pairs were all ranked rightly, which makes the
-    interval conservative.
+    are too narrow.
+
+    Where everything is right, or wrong, all draws are alike. A proportion (sensitivity, specificity, PPV, NPV, accuracy)
+    that is exactly 0 or 1 then gets its Clopper-Pearson interval, with n = the groups among the images of the
+    denominator; with ``prevalence`` PPV, NPV and accuracy follow from the limits of sensitivity and specificity. The
+    other metrics have no exact limits: at their edge the interval has no width, and says nothing about how far they may
+    be off. ``method`` says so ("no width").
 
     Args:
-        pred: predictions of two classes.
-        threshold: called positive at ``score >= threshold``; choose it on validation data.
-        ci: level of the intervals, in (0, 1).
+        pred: predictions. More than two classes: each class against the rest, and the most probable one is called.
+            Multilabel: each finding among the images that were assessed for it.
+        threshold: called positive at ``score >= threshold`` (each finding's own); choose it on validation data.
+        ci: level of the intervals, in (0, 1); None: the values alone, which takes no time.
         n_boot: number of draws.
-        cluster: table column that names what is independent (patient, lesion), or None: every image.
-        prevalence: restate PPV, NPV, accuracy, F1, MCC, average precision and Brier at this share of the disease, in
-            (0, 1), by weighing the positive and negative images (in every draw); for sets that were enriched.
+        group: table column that names what is independent (patient, lesion), or None: every image.
+        prevalence: of two classes: restate PPV, NPV, accuracy, F1, MCC, average precision and Brier at this share of the
+            disease, in (0, 1), by weighing the positive and negative images (in every draw); for sets that were enriched.
         seed: of the draws.
 
     Returns:
         DataFrame, index ``metric``: sensitivity, specificity, ppv, npv, accuracy, balanced accuracy, f1, mcc, auroc,
         average precision, brier; columns value, low, high (float64), method (how the interval was made, or "undefined:"
-        and why, with NaN for the numbers), undefined (draws left out because the metric was undefined in them).
+        and why, with NaN for the numbers), undefined_draws (left out because the metric was undefined in them).
+        ``.attrs["method"]`` tells the number of groups and draws.
         F1 = 2 TP / (2 TP + FP + FN). MCC needs images in both classes and calls of both kinds. AUROC and average
         precision need both classes.
 
+        More than two classes, or multilabel: index (``class``, ``metric``), last the class "macro": the mean over the
+        classes in which the metric is defined. Of several classes, macro sensitivity is what is often called balanced
+        accuracy; macro accuracy counts each image once for every class, so it is not the share of images called rightly.
+
     Raises:
-        EvaluationError: more than two classes, no such column, a threshold that is not one number, or an argument outside
-            its range.
+        ArgumentError: a threshold that is not one number, or another argument outside its range.
+        EvaluationError: no such column, or ``prevalence`` for more than two classes.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
-    check_interval(ci, n_boot, seed)
-    if prevalence is not None and not (isinstance(prevalence, Real) and 0 < prevalence < 1):
-        raise EvaluationError(f"prevalence={prevalence!r} must lie between 0 and 1 (0.1 for 10 %)")
-    threshold = checked_threshold(threshold)
-    ranking = _ranking(pred, threshold)
-    clusters = find_clusters(pred.table, cluster)
-    values = dict(zip(METRICS, _point(ranking, prevalence).tolist(), strict=True))
-    samples = _bootstrap(clusters, [ranking], n_boot, seed, prevalence)[0]
-
-    drawn = {name: _drawn_limits(samples[:, k], clusters, ci, n_boot) for k, name in enumerate(METRICS)}
-    called = pred.scores >= threshold
-    exact = limits_at_edge(
-        values,
-        {name: (limits.low, limits.high) for name, limits in drawn.items()},
-        Setting(_units(pred.targets == 1, called, clusters), clusters.noun, ci, float(pred.targets.mean()), prevalence),
-    )
-    why = _why_undefined(pred.targets, called, prevalence)
-    rows = []
-    for name, value in values.items():
-        limits = exact.get(name, drawn[name])
-        if np.isnan(value):
-            limits = Limits(np.nan, np.nan, f"undefined: {why[name]}")
-        rows.append((value, *limits))
-    table = pd.DataFrame(rows, index=pd.Index(METRICS, name="metric"), columns=["value", "low", "high", "method"])
-    return table.assign(undefined=np.isnan(samples).sum(axis=0))
+    sides = _sides(pred, threshold)
+    if prevalence is not None:
+        prevalence = arguments.share("prevalence", prevalence)
+        if not pred.binary:
+            raise EvaluationError("prevalence= restates one disease: relabel to two classes, or give pred.finding(...)")
+    plan = Resampling.of(pred.table, group, ci, n_boot, seed)
+    rankings = [Ranking(*side) for side in sides]
+    values, samples = _values(rankings, prevalence), _samples(plan, rankings, prevalence)
+    limits: list[Limits] = []
+    for k, (truth, _, called) in enumerate(sides):
+        limits += _with_exact(values[k], plan.limits(samples[:, k]), truth, called, plan, prevalence)
+    return _table(pred, plan, {"value": values}, limits, samples)
 
 
 def compare(
     before: Predictions,
     after: Predictions,
     threshold: float | tuple[float, float] = 0.5,
-    ci: float = 0.95,
+    ci: float | None = 0.95,
     n_boot: int = 2000,
-    cluster: str | None = "group",
+    group: str | None = "group",
     seed: int = 0,
 ) -> pd.DataFrame:
     """What a repair changed: ``after - before`` on the same images, by a paired cluster bootstrap.
@@ -107,76 +94,46 @@ def compare(
     that of two separate sets.
 
     Args:
-        before, after: predictions of two classes for the same images, in any order. Groups are taken from ``before``.
+        before, after: predictions of the same images, in any order. Groups are taken from ``before``.
         threshold: one for both, or a pair (before, after).
-        ci, n_boot, cluster, seed: as in ``evaluate``.
+        ci, n_boot, group, seed: as in ``evaluate``.
 
     Returns:
-        DataFrame, index ``metric`` as in ``evaluate``; columns before, after, difference, low, high (of the
-        difference), method, undefined (draws in which either was). There are no exact limits for a difference: where
-        "every draw alike" the interval has no width and says nothing.
+        DataFrame, index as in ``evaluate``; columns before, after, difference, low, high (of the difference), method,
+        undefined_draws (in which either was). There are no exact limits for a difference: where "every draw alike" the
+        interval has no width and says nothing. "macro" is the mean over the classes in which both are defined.
 
     Raises:
+        ArgumentError: a threshold that is neither one number nor a pair, or another argument outside its range.
         EvaluationError: other images, other labels or classes, or what ``evaluate`` refuses.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
-    check_interval(ci, n_boot, seed)
     for pred in (before, after):
         refuse_synthetic(pred)
     given: Any = threshold.tolist() if isinstance(threshold, np.ndarray) else threshold
     cuts = tuple(given) if isinstance(given, list | tuple) else (given, given)
     if len(cuts) != 2:
-        raise EvaluationError(f"threshold={threshold!r}: give one number, or a pair (before, after)")
+        raise ArgumentError(f"threshold={threshold!r}: give one number, or a pair (before, after)")
     after = _aligned(before, after)
-    rankings = [_ranking(pred, cut) for pred, cut in zip((before, after), cuts, strict=True)]
-    clusters = find_clusters(before.table, cluster)
-    value_before, value_after = (_point(ranking) for ranking in rankings)
-    samples_before, samples_after = _bootstrap(clusters, rankings, n_boot, seed)
-    samples = samples_after - samples_before
-    difference = value_after - value_before
-    limits = [_drawn_limits(samples[:, k], clusters, ci, n_boot) for k in range(len(METRICS))]
-    for k in np.flatnonzero(np.isnan(difference)):
-        side = "before" if np.isnan(value_before[k]) else "after"
-        limits[k] = Limits(np.nan, np.nan, f"undefined: {METRICS[k]} is undefined {side}; see mc.evaluate")
-    table = pd.DataFrame(limits, index=pd.Index(METRICS, name="metric"))
-    table.insert(0, "before", value_before)
-    table.insert(1, "after", value_after)
-    table.insert(2, "difference", difference)
-    return table.assign(undefined=np.isnan(samples).sum(axis=0))
-
-
-def auroc(targets: ArrayLike, scores: ArrayLike) -> float:
-    """Area under the ROC curve: the share of (positive, negative) pairs ranked rightly, ties counted half.
-
-    (Hanley & McNeil 1982, Radiology 143:29.)
-
-    Args:
-        targets: 0/1 or bool, N.
-        scores: float, N, high = positive; any scale.
-
-    Returns:
-        In [0, 1]; NaN when a class is missing.
-
-    Raises:
-        EvaluationError: other targets, lengths that differ, scores that are not finite.
-    """
-    truth, score = np.asarray(targets), np.asarray(scores, dtype=np.float64)
-    if truth.shape != score.shape or truth.ndim != 1:
-        raise EvaluationError(f"targets of shape {truth.shape}, scores of shape {score.shape}: both must have length N")
-    if not np.isin(truth, (0, 1)).all():
-        raise EvaluationError(f"targets must be 0 or 1; found {np.unique(truth)[:5].tolist()}")
-    if not np.isfinite(score).all():
-        raise EvaluationError(f"{int((~np.isfinite(score)).sum())} of {score.size} scores are not finite")
-    if len(np.unique(truth)) < 2:
-        return float("nan")
-    return float(_point(Ranking(truth, score))[METRICS.index("auroc")])
+    rankings = [Ranking(*side) for pred, cut in zip((before, after), cuts, strict=True) for side in _sides(pred, cut)]
+    plan = Resampling.of(before.table, group, ci, n_boot, seed)
+    of_before, of_after = np.split(_values(rankings), 2)
+    first, second = np.split(_samples(plan, rankings), 2, axis=1)
+    samples = (second - first).reshape(-1, of_before.size)
+    limits = plan.limits(samples)
+    for name, values in (("after", of_after), ("before", of_before)):
+        for k in np.flatnonzero(np.isnan(values)):
+            limits[k] = Limits(np.nan, np.nan, f"undefined {name}; see mc.evaluate")
+    columns = {"before": of_before, "after": of_after, "difference": of_after - of_before}
+    return _table(before, plan, columns, limits, second - first)
 
 
 def _aligned(before: Predictions, after: Predictions) -> Predictions:
     """``after`` in the order of ``before``; EvaluationError unless images, labels and classes are the same."""
-    before.refuse_multilabel()
-    if before.classes != after.classes:
-        raise EvaluationError(f"before has the classes {before.classes}, after {after.classes}")
+    if (before.classes, before.task) != (after.classes, after.task):
+        raise EvaluationError(
+            f"before has the classes {before.classes} ({before.task}), after {after.classes} ({after.task})"
+        )
     for name, one, other in (("before", before, after), ("after", after, before)):
         alone = one.table.index.difference(other.table.index, sort=False)
         if len(alone):
@@ -184,8 +141,9 @@ def _aligned(before: Predictions, after: Predictions) -> Predictions:
                 f"compare needs the same images on both sides; {len(alone)} are only in {name}, "
                 f"e.g. {alone[:3].tolist()}"
             )
-    after = Predictions(after.table.loc[before.table.index], after.classes)
-    differ = before.table.index[before.targets != after.targets]
+    after = Predictions(after.table.loc[before.table.index], after.classes, after.task)
+    alike = (before.targets == after.targets) | (np.isnan(before.targets) & np.isnan(after.targets))
+    differ = before.table.index[~alike.reshape(len(before), -1).all(axis=1)]
     if len(differ):
         raise EvaluationError(
             f"{len(differ)} images have another label before than after, e.g. {differ[:3].tolist()}; compare two "
@@ -194,53 +152,72 @@ def _aligned(before: Predictions, after: Predictions) -> Predictions:
     return after
 
 
-def _ranking(pred: Predictions, threshold: float) -> Ranking:
+def _sides(pred: Predictions, threshold: float) -> list[tuple[Floats, Floats, NDArray[np.bool_]]]:
+    """Truth (0, 1, NaN = not assessed), score and call of the positive class, or of each class or finding."""
     refuse_synthetic(pred)
-    return Ranking(pred.targets, pred.scores, checked_threshold(threshold))
+    called, n = pred.called(threshold), len(pred.classes)
+    truth, calls = against_rest(pred.targets, n), against_rest(called, n) == 1
+    return [(truth[:, k], pred.probabilities[:, k], calls[:, k]) for k in range(int(pred.binary), n)]
 
 
-def _point(ranking: Ranking, prevalence: float | None = None) -> Floats:
-    """The metrics of the set itself: the draw in which every image occurs once."""
-    return ranking.metrics(np.ones((1, len(ranking.order)), dtype=np.int64), prevalence)[0]
+def _values(rankings: Sequence[Ranking], prevalence: float | None = None) -> Floats:
+    """The metrics of the set itself, the draw in which every image occurs once: rankings x 11."""
+    return np.concatenate([r.metrics(np.ones((1, len(r.order)), dtype=np.int64), prevalence) for r in rankings])
 
 
-def _bootstrap(
-    clusters: Clusters, rankings: Sequence[Ranking], n_boot: int, seed: int, prevalence: float | None = None
-) -> list[Floats]:
-    """The metrics of every ranking in the same draws: float64, n_boot x 11 each."""
-    codes = [clusters.codes[ranking.order] for ranking in rankings]
-    steps: list[list[Floats]] = [[] for _ in rankings]
-    for drawn in draws(clusters, n_boot, seed):
-        for found, ranking, code in zip(steps, rankings, codes, strict=True):
-            found.append(ranking.metrics(np.take(drawn, code, axis=1), prevalence))
-    return [np.concatenate(found) for found in steps]
+def _samples(plan: Resampling, rankings: Sequence[Ranking], prevalence: float | None = None) -> Floats:
+    """The metrics of every ranking in the same draws: draws x rankings x 11."""
+    return plan.samples([(ranking.order, partial(ranking.metrics, prevalence=prevalence)) for ranking in rankings])
 
 
-def _drawn_limits(samples: Floats, clusters: Clusters, ci: float, n_boot: int) -> Limits:
-    method = clusters.describe(n_boot)
-    if clusters.n == 1:
-        return Limits(np.nan, np.nan, "no interval: there is one group only")
-    if np.isnan(samples).all():
-        return Limits(np.nan, np.nan, f"no interval: undefined in every draw of the {method}")
-    if every_draw_alike(samples):
-        method += ": every draw alike"
-    return Limits(*percentile_limits(samples, ci), method)
+def _table(
+    pred: Predictions, plan: Resampling, columns: Mapping[str, Floats], limits: list[Limits], samples: Floats
+) -> pd.DataFrame:
+    """``columns`` (classes x 11 each) with their limits; but for a binary task "macro" comes last."""
+    index: pd.Index = pd.Index(METRICS, name="metric")
+    if not pred.binary:
+        index = pd.MultiIndex.from_product([[*pred.classes, "macro"], METRICS], names=["class", "metric"])
+        defined = np.all([~np.isnan(values) for values in columns.values()], axis=0)
+        columns = {name: np.vstack([values, _macro(values, defined)]) for name, values in columns.items()}
+        macro = _macro(samples, defined)
+        for one, n in zip(plan.limits(macro), defined.sum(axis=0), strict=True):
+            if n == 0:
+                one = Limits(np.nan, np.nan, "undefined in every class")
+            elif n < len(defined):
+                one = one._replace(method=f"{one.method}; mean of {n} of {len(defined)} classes")
+            limits = [*limits, one]
+        samples = np.concatenate([samples, macro[:, None]], axis=1)
+    flat = {name: values.ravel() for name, values in columns.items()}
+    return plan.table(index, flat, limits, samples.reshape(len(samples), len(index)))
 
 
-def _units(positive: NDArray[np.bool_], called: NDArray[np.bool_], clusters: Clusters) -> dict[str, int]:
-    among = {"sensitivity": positive, "specificity": ~positive, "ppv": called, "npv": ~called}
-    return {name: clusters.units(images) for name, images in among.items()} | {"accuracy": clusters.n}
+def _macro(values: Floats, defined: NDArray[np.bool_]) -> Floats:
+    """Mean of ``values`` (... x classes x 11) over the classes in which the set has the metric."""
+    n = defined.sum(axis=0)
+    return np.where(defined, values, 0).sum(axis=-2) / np.where(n, n, np.nan)
 
 
-def _why_undefined(targets: NDArray[np.int64], called: NDArray[np.bool_], prevalence: float | None) -> dict[str, str]:
-    """For every metric the reason why it would be undefined here (an empty text where it is not)."""
-    empty = [name for name, n in (("positive", targets.sum()), ("negative", (targets == 0).sum())) if n == 0]
-    class_missing = f"there is no {empty[0]} image" if empty else ""
-    no_call = "no image is called positive" if not called.any() else ""
-    no_call = "no image is called negative" if called.all() else no_call
-    why: dict[str, Any] = dict.fromkeys(METRICS, class_missing)
-    if prevalence is None:
-        why |= {"ppv": no_call, "npv": no_call, "f1": "there is no positive image, and no image is called positive"}
-    else:
-        why |= dict.fromkeys(("ppv", "npv"), class_missing or no_call)
-    return why | {"mcc": " and ".join(filter(None, (class_missing, no_call)))}
+def _with_exact(
+    values: Floats,
+    drawn: Sequence[Limits],
+    truth: Floats,
+    called: NDArray[np.bool_],
+    plan: Resampling,
+    prevalence: float | None,
+) -> list[Limits]:
+    """The limits of one class, with exact ones at 0 and 1, and the reason where a metric is undefined."""
+    value, limits = dict(zip(METRICS, values.tolist(), strict=True)), dict(zip(METRICS, drawn, strict=True))
+    positive, negative, known = truth == 1, truth == 0, ~np.isnan(truth)
+    among = (positive, negative, known & called, known & ~called, known)
+    if plan.ci is not None:
+        units = {name: plan.units(images) for name, images in zip(PROPORTIONS, among, strict=True)}
+        limits |= limits_at_edge(value, limits, units, plan.noun, plan.ci, prevalence)
+
+    empty = {
+        "there is no positive image": positive,
+        "there is no negative image": negative,
+        "no image is called positive": among[2],
+        "no image is called negative": among[3],
+    }
+    why = f"undefined: {' and '.join(text for text, images in empty.items() if not images.any())}"
+    return [Limits(np.nan, np.nan, why) if np.isnan(value[name]) else limits[name] for name in METRICS]

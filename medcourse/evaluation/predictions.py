@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
+from medcourse import arguments
 from medcourse.data.labels import Task, check_rows, label_columns, require_columns, targets_of, task_of
 from medcourse.data.synthetic import is_synthetic
 from medcourse.errors import EvaluationError, LeakageError
@@ -69,12 +70,15 @@ class Predictions:
         Raises:
             EvaluationError: more than two classes, or multilabel.
         """
-        self.refuse_multilabel()
         if not self.binary:
+            one = (
+                f"pred.finding('{self.classes[0]}')"
+                if self.task == "multilabel"
+                else "cohort.relabel(..., positive=...)"
+            )
             raise EvaluationError(
-                f"there are {len(self.classes)} classes ({', '.join(map(str, self.classes))}), and none of them is the "
-                "positive one: relabel the cohort to two classes (cohort.relabel(..., positive=...)), or look at one "
-                "class against the rest (a table with label and p_<class> for those two)"
+                f"these are {self.task} predictions of {', '.join(map(str, self.classes))}, and none of them is the positive "
+                f"class; look at one at a time: {one}"
             )
         return self.classes[1]
 
@@ -95,9 +99,9 @@ class Predictions:
         N x K, 1 where the finding's own probability is >= ``threshold``.
 
         Raises:
-            EvaluationError: a threshold that is not one number.
+            ArgumentError: a threshold that is not one number.
         """
-        threshold = checked_threshold(threshold)
+        threshold = arguments.number("threshold", threshold)
         if self.task == "multilabel":
             return (self.probabilities >= threshold).astype(np.int64)
         if self.binary:
@@ -127,14 +131,6 @@ class Predictions:
         labels = np.array(classes, dtype=object)[target[assessed].astype(np.int64)]
         return Predictions(self.table.loc[assessed].assign(label=labels), classes)
 
-    def refuse_multilabel(self) -> None:
-        """EvaluationError for multilabel predictions: what asks this looks at one finding at a time."""
-        if self.task == "multilabel":
-            raise EvaluationError(
-                f"these are multilabel predictions of {len(self.classes)} findings ({', '.join(self.classes)}); look at "
-                f"one finding at a time: pred.finding('{self.classes[0]}')"
-            )
-
     def subset(self, mask: ArrayLike) -> "Predictions":
         """The predictions of the images where ``mask`` (bool, N; a Series must have the table's index) is true.
 
@@ -149,8 +145,6 @@ class Predictions:
                 f"the mask is {chosen.dtype} of shape {chosen.shape}; it must be boolean, one value for each of the "
                 f"{len(self)} images"
             )
-        if not chosen.any():
-            raise EvaluationError(f"the mask leaves none of the {len(self)} images")
         return Predictions(self.table.loc[chosen], self.classes, self.task)
 
     def __len__(self) -> int:
@@ -164,24 +158,6 @@ class Predictions:
             counts = [str(n) for n in np.bincount(self.targets, minlength=len(self.classes))]
         shown = ", ".join(f"{name} {n}" for name, n in zip(self.classes, counts, strict=True))
         return f"Predictions: {len(self)} images, {self.table['group'].nunique()} groups ({shown})"
-
-
-def checked_threshold(threshold: Any) -> float:
-    """``threshold`` as a float; EvaluationError when it is not one number."""
-    rule = "a case is called positive at score >= threshold"
-    if threshold is ...:
-        raise EvaluationError(f"threshold is still ..., give a number ({rule})")
-    try:
-        # NumPy, pandas and torch all give a Python scalar so; float() on a one-element array is deprecated.
-        value = threshold.item() if hasattr(threshold, "item") else threshold
-        if isinstance(value, str | bytes | bool):
-            raise TypeError
-        value = float(value)
-    except (TypeError, ValueError, RuntimeError):
-        value = float("nan")
-    if np.isnan(value):
-        raise EvaluationError(f"threshold={threshold!r} is not a number; give one, such as 0.5 ({rule})")
-    return value
 
 
 def _with_ids(table: pd.DataFrame) -> pd.DataFrame:

@@ -1,9 +1,14 @@
-"""Binary metrics of many bootstrap draws at once: the images are sorted by score once, a draw only weighs them."""
+"""Binary metrics of many bootstrap draws at once: the images are sorted by score once, a draw only weighs them.
+
+``auroc``, ``aurocs`` and ``recalls`` are for arrays, without draws.
+"""
 
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from medcourse.errors import EvaluationError
 
 METRICS = (
     "sensitivity",
@@ -29,29 +34,31 @@ class Ranking:
     scores that holds a positive image, how many positive and negative images score at least as high.
 
     Args:
-        targets: int, N, 0 or 1.
+        targets: N, 0 or 1; NaN = not assessed, left out.
         scores: float, N, finite, high = positive.
-        threshold: called positive at ``score >= threshold``.
+        called: bool, N: who is called positive.
+
+    Attributes:
+        order: int64: the assessed images by falling score, as positions in ``targets``.
     """
 
-    def __init__(self, targets: NDArray[Any], scores: NDArray[Any], threshold: float = 0.5) -> None:
-        self.order = np.argsort(-scores, kind="stable")
+    def __init__(self, targets: NDArray[Any], scores: NDArray[Any], called: NDArray[np.bool_]) -> None:
+        assessed = np.flatnonzero(~np.isnan(targets))
+        self.order = assessed[np.argsort(-scores[assessed], kind="stable")]
         score = np.asarray(scores, dtype=np.float64)[self.order]
-        is_positive = np.asarray(targets)[self.order] == 1
-        self.n_called = int((score >= threshold).sum())
+        is_positive, is_called = targets[self.order] == 1, called[self.order]
         self.positives = np.flatnonzero(is_positive)
-        self.n_called_positives = int(is_positive[: self.n_called].sum())
         error = (score - is_positive) ** 2
         self.squared_error = np.column_stack([error * is_positive, error * ~is_positive])
+        self.called = np.column_stack([is_called, is_called & is_positive]).astype(np.float64)
 
         last = np.flatnonzero(np.append(score[1:] != score[:-1], True))  # the last image of each run of equal scores
-        run = np.searchsorted(last, self.positives)
-        ends_run = np.append(run[1:] != run[:-1], True) if run.size else np.zeros(0, bool)
-        self.run_positives = np.flatnonzero(ends_run)  # the last positive image of its run, among the positives
-        self.run_ends = last[run[ends_run]]
-        starts = np.append(0, last[:-1] + 1)[run[ends_run]]
-        self.tied = np.flatnonzero(self.run_ends > starts)
-        self.tied_starts = starts[self.tied]
+        of_positives = np.searchsorted(last, self.positives)
+        runs = np.unique(of_positives)  # those that hold a positive image
+        self.run_positives = (
+            np.searchsorted(of_positives, runs, side="right") - 1
+        )  # the last of it, among the positives
+        self.run_starts, self.run_ends = np.append(0, last[:-1] + 1)[runs], last[runs]
 
     def metrics(self, weights: NDArray[np.int64], prevalence: float | None = None) -> Floats:
         """All ``METRICS``, one column each, for every draw.
@@ -65,10 +72,10 @@ class Ranking:
             float64, draws x 11; NaN where a metric is undefined.
         """
         positive_weights = weights[:, self.positives]
-        called = weights[:, : self.n_called].sum(axis=1).astype(np.float64)
         positives = positive_weights.sum(axis=1).astype(np.float64)
         negatives = weights.sum(axis=1) - positives
-        tp = positive_weights[:, : self.n_called_positives].sum(axis=1).astype(np.float64)
+        times = weights.astype(np.float64)
+        error, (called, tp) = times @ self.squared_error, (times @ self.called).T
         fp = called - tp
         fn, tn = positives - tp, negatives - fp
         sensitivity, specificity = ratio(tp, positives), ratio(tn, negatives)
@@ -77,7 +84,6 @@ class Ranking:
             to_positive = ratio(np.full_like(tp, prevalence), positives)
             to_negative = ratio(np.full_like(tp, 1 - prevalence), negatives)
         auroc, average_precision = self._ranked(weights, positive_weights, ratio(to_negative, to_positive))
-        error = weights.astype(np.float64) @ self.squared_error
         tp, fn, fp, tn = tp * to_positive, fn * to_positive, fp * to_negative, tn * to_negative
         # These groupings give exactly 1 (or -1) where the calls are all right (or all wrong): sqrt(x * x) is x.
         margins = ((tp + fp) * (tn + fn)) * ((tp + fn) * (tn + fp))
@@ -114,11 +120,10 @@ class Ranking:
         negatives = above[:, -1] - positives
         defined = (positives > 0) & (negatives > 0)
 
-        wrong = 2 * np.einsum("ij,ij->i", step, fp)  # twice the pairs in which the negative ranks as high or higher
-        if self.tied.size:
-            inside = fp[:, self.tied] - (above[:, self.tied_starts] - weights[:, self.tied_starts])
-            inside += tp[:, self.tied] - step[:, self.tied]  # negatives of the run itself: half wrong
-            wrong -= np.einsum("ij,ij->i", step[:, self.tied], inside)
+        higher = above[:, self.run_starts] - weights[:, self.run_starts] - (tp - step)  # negatives before the run
+        wrong = np.einsum(
+            "ij,ij->i", step, fp + higher
+        )  # twice the pairs in which the negative ranks higher or as high
         auroc = np.where(defined, 1 - ratio(wrong.astype(np.float64), 2 * positives * negatives), np.nan)
 
         # At least 1 wherever a positive was drawn; elsewhere the step is 0 and the precision does not count.
@@ -131,3 +136,51 @@ class Ranking:
 def ratio(above: Floats, below: Floats) -> Floats:
     """``above / below``, NaN where ``below`` is 0 or NaN."""
     return np.divide(above, below, out=np.full_like(below, np.nan), where=below > 0)
+
+
+def auroc(targets: ArrayLike, scores: ArrayLike) -> float:
+    """Area under the ROC curve: the share of (positive, negative) pairs ranked rightly, ties counted half.
+
+    (Hanley & McNeil 1982, Radiology 143:29.)
+
+    Args:
+        targets: 0/1 or bool, N; NaN = not assessed, left out.
+        scores: float, N, high = positive; any scale.
+
+    Returns:
+        In [0, 1]; NaN when a class is missing.
+
+    Raises:
+        EvaluationError: other targets, lengths that differ, scores that are not finite.
+    """
+    truth, score = np.asarray(targets, dtype=np.float64), np.asarray(scores, dtype=np.float64)
+    if truth.shape != score.shape or truth.ndim != 1:
+        raise EvaluationError(f"targets of shape {truth.shape}, scores of shape {score.shape}: both must have length N")
+    if not (np.isin(truth, (0, 1)) | np.isnan(truth)).all():
+        raise EvaluationError(f"targets must be 0 or 1; found {np.unique(truth)[:5].tolist()}")
+    if not np.isfinite(score).all():
+        raise EvaluationError(f"{int((~np.isfinite(score)).sum())} of {score.size} scores are not finite")
+    if not ((truth == 0).any() and (truth == 1).any()):
+        return float("nan")
+    ranking = Ranking(truth, score, np.zeros(len(truth), dtype=bool))
+    return float(ranking.metrics(np.ones((1, len(ranking.order)), dtype=np.int64))[0, METRICS.index("auroc")])
+
+
+def against_rest(targets: NDArray[Any], k: int) -> Floats:
+    """Each of ``k`` classes against the rest: float64, N x k, 1 in the column of the image's class.
+
+    Args:
+        targets: int, N: positions of the class. Findings (float, N x k, NaN = not assessed) stay as they are.
+    """
+    return targets if targets.ndim == 2 else (targets[:, None] == np.arange(k)).astype(np.float64)
+
+
+def aurocs(truth: NDArray[Any], scores: Floats) -> Floats:
+    """``auroc`` of each column of N x K: ``truth`` as from ``against_rest``; NaN where a column has one side only."""
+    return np.array([auroc(column, score) for column, score in zip(truth.T, scores.T, strict=True)])
+
+
+def recalls(truth: NDArray[Any], called: NDArray[Any]) -> Floats:
+    """Share of the positives of each column of N x K that are called (bool); NaN where there is none."""
+    positive = truth == 1
+    return ratio((positive & called).sum(axis=0).astype(np.float64), positive.sum(axis=0).astype(np.float64))

@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from medcourse.errors import EvaluationError
+from medcourse import arguments
+from medcourse.errors import ArgumentError, EvaluationError
 from medcourse.evaluation.predictions import Predictions, refuse_synthetic
 
 ARGUMENTS: dict[str, dict[str, float | None]] = {
@@ -47,8 +48,8 @@ def choose_threshold(
         The threshold, to be used as ``score >= threshold``.
 
     Raises:
-        EvaluationError: an unknown rule, an argument that the rule does not use or outside its range, a class without
-            images, more than two classes.
+        ArgumentError: an unknown rule, an argument that the rule does not use, or one outside its range.
+        EvaluationError: a class without images, or more than two classes.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
     options = _options(rule, {"at": at, "fn": fn, "fp": fp, "prevalence": prevalence})
@@ -86,11 +87,13 @@ def confusion(pred: Predictions, threshold: float = 0.5) -> pd.DataFrame:
         DataFrame of int64, K x K, in class order; index ``reference`` (the reference standard), columns ``called``.
 
     Raises:
-        EvaluationError: a threshold that is not one number, or multilabel predictions.
+        ArgumentError: a threshold that is not one number.
+        EvaluationError: multilabel predictions.
         LeakageError: the table's column ``synthetic`` marks an image.
     """
     refuse_synthetic(pred)
-    pred.refuse_multilabel()
+    if pred.task == "multilabel":
+        raise EvaluationError(f"findings may occur together; look at one at a time: pred.finding('{pred.classes[0]}')")
     k = len(pred.classes)
     called = pred.called(threshold)
     counts = np.bincount(pred.targets * k + called, minlength=k * k).reshape(k, k)
@@ -111,15 +114,15 @@ def _candidates(
 
 
 def _options(rule: str, given: dict[str, float | None]) -> dict[str, Any]:
-    if rule not in ARGUMENTS:
-        raise EvaluationError(f"rule='{rule}' is unknown; the rules are {', '.join(ARGUMENTS)}")
+    uses = ARGUMENTS[arguments.one_of("rule", rule, ARGUMENTS)]
     stated = {name: value for name, value in given.items() if value is not None}
-    if unused := [name for name in stated if name not in ARGUMENTS[rule]]:
-        uses = ", ".join(ARGUMENTS[rule]) or "no argument"
-        raise EvaluationError(f"the rule '{rule}' does not use {', '.join(unused)}; it uses {uses}")
-    ranges = {"at": (1.0, True), "fn": (np.inf, False), "fp": (np.inf, False), "prevalence": (1.0, False)}
+    if unused := [name for name in stated if name not in uses]:
+        raise ArgumentError(
+            f"the rule '{rule}' does not use {', '.join(unused)}; it uses {', '.join(uses) or 'no argument'}"
+        )
     for name, value in stated.items():
-        top, included = ranges[name]
-        if not (0 < value < top or (included and value == top)):
-            raise EvaluationError(f"{name}={value!r} must lie in (0, {top:g}{']' if included else ')'}")
-    return {name: value for name, value in ARGUMENTS[rule].items() if value is not None} | stated
+        if name in ("fn", "fp"):
+            stated[name] = arguments.number(name, value, above=0)
+        else:
+            stated[name] = arguments.share(name, value, one=name == "at")
+    return {name: value for name, value in uses.items() if value is not None} | stated

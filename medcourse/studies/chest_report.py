@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from medcourse.evaluation.bootstrap import Resampling
 from medcourse.evaluation.ranking import METRICS as RANKED
 from medcourse.evaluation.ranking import Ranking
 from medcourse.studies.comparison import format_difference, markdown, over_seeds, significant_after_correction
@@ -233,16 +234,18 @@ def _metric(runs: Runs, arm: str, threshold: str | None, metric: str) -> pd.Data
     cuts = runs.values("val").loc[arm]["threshold"]
     column = RANKED.index({"recall": "sensitivity", "F1": "f1"}.get(metric, metric))
     by_seed = {}
-    tested = runs.scores[(runs.scores["arm"] == arm) & (runs.scores["split"] == "test")]
+    tested = runs.scores[(runs.scores["arm"] == arm) & (runs.scores["split"] == "test")].sort_values("group")
     for seed in values.index.tolist():
         films = tested[tested["seed"] == seed]
-        ranking = Ranking(films["target"].to_numpy(), films["score"].to_numpy(), cuts[seed] if threshold else 0.5)
-        patient = np.unique(films["group"].to_numpy(), return_inverse=True)[1][ranking.order]
-        by_seed[seed] = [values[seed], *ranking.metrics(_weights(patient.max() + 1)[:, patient])[:, column]]
+        target, score = films["target"].to_numpy(), films["score"].to_numpy()
+        ranking = Ranking(target, score, score >= (cuts[seed] if threshold else 0.5))
+        plan = Resampling.of(films)
+        samples = plan.samples([(ranking.order, ranking.metrics)], drawn=[_drawn(plan.n)])
+        by_seed[seed] = [values[seed], *samples[:, 0, column]]
     return pd.DataFrame(by_seed)
 
 
 @functools.cache
-def _weights(patients: int) -> NDArray[np.int64]:
-    """How often each patient is drawn, draws x patients; the same for every arm and seed."""
+def _drawn(patients: int) -> NDArray[np.int64]:
+    """How often each patient is drawn, draws x patients: those of the first report, so that it can be reprinted."""
     return np.random.default_rng(0).multinomial(patients, np.full(patients, 1 / patients), _DRAWS)

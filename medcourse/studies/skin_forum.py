@@ -22,7 +22,7 @@ from torch.utils.data import SubsetRandomSampler
 
 import medcourse as mc
 from medcourse.data.splits import Splits
-from medcourse.evaluation.metrics import auroc
+from medcourse.evaluation.ranking import auroc
 from medcourse.networks.models import Classifier
 from medcourse.studies.comparison import format_difference, markdown, told_of_starts
 from medcourse.studies.results import Outcome, Runs

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from medcourse.data.cohort import Cohort
 from medcourse.data.labels import Task
-from medcourse.evaluation.metrics import auroc
+from medcourse.evaluation.ranking import auroc
 
 Floats = NDArray[np.float64]
 _SURE = 0.5  # a finding is called from this probability on

@@ -13,9 +13,11 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from medcourse import arguments
 from medcourse.data.cohort import Cohort
 from medcourse.errors import EvaluationError
-from medcourse.evaluation.predictions import Predictions, checked_threshold
+from medcourse.evaluation.predictions import Predictions
+from medcourse.evaluation.side_by_side import Comparisons, number_of, panels_of
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 _MARKERS, _LINES = "os^D", ("-", "--", "-.", ":")
@@ -57,7 +59,7 @@ def scores(pred: Predictions, threshold: float | None = 0.5, ax: Axes | None = N
     Raises:
         EvaluationError: more than two classes, or a threshold that is neither None nor one number.
     """
-    threshold = None if threshold is None else checked_threshold(threshold)
+    threshold = None if threshold is None else arguments.number("threshold", threshold)
     axis = ax or plt.subplots(figsize=(6, 2.6), layout="constrained")[1]
     edges = np.linspace(0, 1, bins + 1)
     for k, colour in enumerate((BLUE, ORANGE)):
@@ -83,7 +85,7 @@ def thresholds(pred: Predictions, marks: Mapping[str, float] | None = None, ax: 
     Raises:
         EvaluationError: more than two classes, more than nine marks, or a mark that is not one number.
     """
-    marks = {name: checked_threshold(at) for name, at in (marks or {}).items()}
+    marks = {name: arguments.number(f"the mark {name!r}", at) for name, at in (marks or {}).items()}
     _refuse_more_than(9, marks, "marks")
     axis = ax or plt.subplots(figsize=(6, 2.8), layout="constrained")[1]
     cuts = np.unique(np.concatenate([[0.0], pred.scores, [1.0]]))
@@ -98,36 +100,59 @@ def thresholds(pred: Predictions, marks: Mapping[str, float] | None = None, ax: 
     return axis
 
 
-def intervals(tables: Mapping[str, pd.DataFrame], metrics: Sequence[str], ax: Axes | None = None) -> Axes:
-    """Values with their intervals, side by side: one row per metric, one marker per table of ``mc.evaluate``.
+def side_by_side(
+    evaluations: Mapping[str, pd.DataFrame],
+    comparisons: Comparisons = None,
+    metrics: Sequence[str] | None = None,
+) -> NDArray[Any]:
+    """Values with their intervals, one row per metric and one marker per table; on the right the differences, if given.
+
+    Args:
+        evaluations, comparisons, metrics: as in ``mc.side_by_side``.
+
+    Returns:
+        An array of one or two Axes.
 
     Raises:
         EvaluationError: a table lacks one of the metrics, or more than 16 tables.
     """
-    _refuse_more_than(16, tables, "tables")
-    axis = ax or plt.subplots(figsize=(6, 0.45 * len(metrics) * max(1, len(tables) / 2) + 0.8), layout="constrained")[1]
+    panels = panels_of(evaluations, comparisons, metrics)
+    most = max(map(len, panels))
+    _refuse_more_than(16, max(panels, key=len), "tables")
+    rows = len(next(iter(panels[0].values())))
+    size = (6 if len(panels) == 1 else 9, 0.45 * rows * max(1, most / 2) + 0.8)
+    _, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for axis, tables in zip(axes[0], panels, strict=True):
+        _intervals(axis, tables)
+    axes[0, 0].invert_yaxis()
+    return axes[0]
+
+
+def _intervals(axis: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
+    """One marker with its interval for each row of each table; differences get a line at 0."""
+    what, level = "value", "95 %"
     for k, (name, table) in enumerate(tables.items()):
-        if missing := [m for m in metrics if m not in table.index]:
-            raise EvaluationError(f"the table '{name}' has no {missing}; it has {list(table.index)}")
-        at = table.loc[list(metrics)]
-        y = np.arange(len(metrics)) + min(0.22, 0.88 / len(tables)) * (k - (len(tables) - 1) / 2)
-        value = at["value"].to_numpy(float)
-        reach = np.vstack([value - at["low"].to_numpy(float), at["high"].to_numpy(float) - value])
+        what, level = number_of(table), table.attrs.get("method", level).split(" percentile")[0]
+        value, low, high = table[[what, "low", "high"]].to_numpy(dtype=np.float64).T
         axis.errorbar(
             value,
-            y,
-            xerr=reach.clip(0),
+            np.arange(len(table)) + min(0.22, 0.88 / len(tables)) * (k - (len(tables) - 1) / 2),
+            xerr=np.vstack([value - low, high - value]).clip(0),
             fmt=_MARKERS[(k + k // 4) % 4],
             capsize=3,
             label=name,
             color=(GREY, BLUE, ORANGE, GREEN)[k % 4],
         )
-    axis.set_yticks(np.arange(len(metrics)), list(metrics))
-    axis.invert_yaxis()
-    axis.set(xlim=(-0.03, 1.03), xlabel="value, with its 95 % interval")
+        axis.set_yticks(
+            np.arange(len(table)), [": ".join(row) if isinstance(row, tuple) else row for row in table.index]
+        )
+    if what == "difference":
+        axis.axvline(0, color="black", linewidth=1)
+    elif axis.dataLim.x0 >= 0 and axis.dataLim.x1 <= 1:
+        axis.set_xlim(-0.03, 1.03)
+    axis.set_xlabel(f"{what}, with its {level} interval")
     axis.legend(fontsize=8)
     axis.grid(axis="x", alpha=0.3)
-    return axis
 
 
 def history(runs: Mapping[str, pd.DataFrame], column: str = "val_auroc", ax: Axes | None = None) -> Axes:

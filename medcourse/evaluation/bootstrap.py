@@ -1,0 +1,241 @@
+"""What counts as one independent case, and the bootstrap that draws cases: a patient brings all images along.
+
+Images of one patient resemble each other, so that an interval which resamples images is too narrow. Resampling whole
+groups keeps the resemblance (Field & Welsh 2007, JRSS B 69:369; Efron & Tibshirani 1993, An Introduction to the
+Bootstrap, ch. 13 for the percentile interval).
+
+``bootstrap`` takes any function of resampled rows. Where time matters, a function of row weights does the same for many
+draws at once: ``Resampling.of(table).samples([(rows, function)])``.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from medcourse import arguments
+from medcourse.errors import EvaluationError
+
+Floats = NDArray[np.float64]
+Counts = NDArray[np.int64]
+CHUNK = 250_000  # draws x images in one step: 2 MB per array, so that the arrays stay near the processor's cache
+
+
+def bootstrap(
+    table: pd.DataFrame | Sequence[pd.DataFrame],
+    statistic: Callable[..., float | Mapping[str, float] | pd.Series],
+    ci: float | None = 0.95,
+    n_boot: int = 2000,
+    group: str | None = "group",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Any statistic of a table, with an interval that respects patients.
+
+    Groups are drawn with replacement, each with all its rows, and the statistic is computed again (Field & Welsh 2007);
+    the limits are percentiles of these values (Efron & Tibshirani 1993). With fewer than some 20 groups the interval is
+    too narrow. ``mc.evaluate`` and ``mc.compare`` use the same draws.
+
+    Example:
+        Do two readers agree less often about women? Both stand in one table, so that the difference is paired::
+
+            def agree(t):
+                same = (t["reader_1"] == t["reader_2"]).groupby(t["sex"]).mean()
+                return {"women": same["F"], "women minus men": same["F"] - same["M"]}
+
+            mc.bootstrap(films, agree, group="patient")
+
+    Args:
+        table: one row per image, e.g. ``pred.table``. Or several tables with different patients, such as two hospitals:
+            each is drawn by itself.
+        statistic: function of the table (of all tables, in order) that gives a number, or a dict or Series of numbers by
+            name; NaN where it is undefined. In a drawn table the column ``group`` holds numbers, so that two copies of a
+            patient count as two patients.
+        ci: level of the intervals, in (0, 1); None: the values alone.
+        n_boot: number of draws.
+        group: table column that names what is independent (patient, lesion), or None: every row.
+        seed: of the draws.
+
+    Returns:
+        DataFrame, index ``statistic`` (the names, or "statistic" for a bare number); columns value, low, high (float64),
+        method (how the interval was made, or why there is none), undefined_draws (left out because the statistic was NaN
+        in them). ``.attrs["method"]`` tells the number of groups and draws.
+
+    Raises:
+        ArgumentError: ``ci``, ``n_boot`` or ``seed`` is outside its range.
+        EvaluationError: a table without rows or without such a column, or a statistic that is not made of numbers.
+    """
+    tables = [table] if isinstance(table, pd.DataFrame) else list(table)
+    if not tables or not all(isinstance(one, pd.DataFrame) and len(one) for one in tables):
+        raise EvaluationError("give a DataFrame with one row per image, or several in a tuple; none may be empty")
+    plans = [Resampling.of(one, group, ci, n_boot, (seed, k) if k else seed) for k, one in enumerate(tables)]
+    value = _named(statistic(*tables))
+    drawn = zip(*(_drawn(one, plan, group) for one, plan in zip(tables, plans, strict=True)), strict=True)
+    samples = np.array([_named(statistic(*one)).reindex(value.index) for one in drawn]).reshape(-1, len(value))
+    fewest = min(plans, key=lambda plan: plan.n)
+    limits = [
+        Limits(np.nan, np.nan, "undefined") if np.isnan(of_set) else one
+        for of_set, one in zip(value, fewest.limits(samples), strict=True)
+    ]
+    found = fewest.table(value.index, {"value": value.to_numpy()}, limits, samples)
+    found.attrs["method"] = "; ".join(plan.method for plan in plans)
+    return found
+
+
+class Limits(NamedTuple):
+    """An interval and how it was made."""
+
+    low: float
+    high: float
+    method: str
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """Which images belong together, and how often they are drawn.
+
+    Attributes:
+        codes: int64, N: the cluster of each image, 0..n-1.
+        n: number of clusters.
+        ci: level of the intervals, or None.
+        n_boot: number of draws; 0 without ``ci``.
+        seed: of the draws.
+    """
+
+    codes: Counts
+    n: int
+    ci: float | None
+    n_boot: int
+    seed: Any
+
+    @classmethod
+    def of(
+        cls,
+        table: pd.DataFrame,
+        group: str | None = "group",
+        ci: float | None = 0.95,
+        n_boot: int = 2000,
+        seed: Any = 0,
+    ) -> "Resampling":
+        """The clusters that a table column names; ``None``: every row its own.
+
+        Raises:
+            ArgumentError: ``ci`` is not in (0, 1), or too few draws to show both ends, or a seed below 0.
+            EvaluationError: there is no such column, or it has gaps.
+        """
+        for one in seed if isinstance(seed, tuple) else (seed,):
+            arguments.whole_number("seed", one)
+        least = 1 if ci is None else int(np.ceil(round(2 / (1 - arguments.share("ci", ci)), 6)))
+        n_boot = arguments.whole_number("n_boot", n_boot, least) if ci is not None else 0
+        if group is None:
+            return cls(np.arange(len(table)), len(table), ci, n_boot, seed)
+        if not isinstance(group, str) or group not in table.columns:
+            columns = list(table.columns)
+            raise EvaluationError(
+                f"group={group!r} is none of the columns {columns}; group=None resamples single images"
+            )
+        codes, names = pd.factorize(table[group])
+        if (codes < 0).any():
+            empty = table.index[codes < 0]
+            raise EvaluationError(f"group={group!r}: {len(empty)} images have none, e.g. {empty[:3].tolist()}")
+        return cls(codes.astype(np.int64), len(names), ci, n_boot, seed)
+
+    @property
+    def noun(self) -> str:
+        """What is resampled, in words."""
+        return "images" if self.n == len(self.codes) else "groups"
+
+    @property
+    def method(self) -> str:
+        """How the intervals are made, in words."""
+        if self.ci is None:
+            return f"no intervals; {self.n} {self.noun}"
+        return f"{100 * self.ci:g} % percentile limits of a bootstrap: {self.n} {self.noun}, {self.n_boot} draws"
+
+    def units(self, among: NDArray[np.bool_]) -> int:
+        """Number of clusters that have an image in ``among`` (bool, N): the independent units of a proportion."""
+        return len(np.unique(self.codes[among]))
+
+    def draws(self) -> Iterator[Counts]:
+        """How often each cluster was drawn: int64, (draws of this step) x n, ``n_boot`` rows in all.
+
+        Steps are small enough for the memory: 8 * ``CHUNK`` bytes per array, or one draw.
+        """
+        rng = np.random.default_rng(self.seed)
+        rows = max(1, CHUNK // max(self.n, len(self.codes)))
+        for start in range(0, max(1, self.n_boot), rows):
+            step = min(rows, self.n_boot - start)
+            drawn = rng.integers(0, self.n, (step, self.n))
+            drawn += np.arange(step)[:, None] * self.n
+            yield np.bincount(drawn.ravel(), minlength=step * self.n).reshape(step, self.n)
+
+    def samples(
+        self, statistics: Sequence[tuple[Counts, Callable[[Counts], Floats]]], drawn: Iterable[Counts] | None = None
+    ) -> Floats:
+        """Statistics of row weights in the same draws, many draws at once.
+
+        Args:
+            statistics: pairs of rows (int64, n: positions in the table) and a function of how often each of them was
+                drawn (int64, draws x n) that gives M numbers per draw (float64, draws x M). A ``Ranking`` is such a
+                pair: ``(ranking.order, ranking.metrics)``.
+            drawn: how often each cluster was drawn, as from ``draws``; None: those.
+
+        Returns:
+            float64, draws x statistics x M.
+        """
+        codes = [self.codes[rows] for rows, _ in statistics]
+        steps = []
+        for step in self.draws() if drawn is None else drawn:
+            found = [f(np.take(step, code, axis=1)) for (_, f), code in zip(statistics, codes, strict=True)]
+            steps.append(np.stack(found, axis=1))
+        return np.concatenate(steps)
+
+    def limits(self, samples: Floats) -> list[Limits]:
+        """Percentile interval of each column of ``samples`` (float64, draws x M; undefined ones, NaN, left out)."""
+        if self.ci is None or self.n == 1:
+            why = "ci=None" if self.ci is None else "there is one group only"
+            return [Limits(np.nan, np.nan, f"no interval: {why}")] * samples.shape[1]
+        found = []
+        for column in samples.T:
+            defined = column[~np.isnan(column)]
+            if len(defined):
+                low, high = np.quantile(defined, [(1 - self.ci) / 2, (1 + self.ci) / 2])
+                alike = ": no width, every draw alike" if np.ptp(defined) < 1e-12 else ""
+                found.append(Limits(float(low), float(high), f"bootstrap of {self.noun}{alike}"))
+            else:
+                found.append(Limits(np.nan, np.nan, "no interval: undefined in every draw"))
+        return found
+
+    def table(
+        self, index: pd.Index, columns: Mapping[str, Floats], limits: Sequence[Limits], samples: Floats
+    ) -> pd.DataFrame:
+        """The columns given (M values each), then low, high, method and undefined_draws."""
+        table = pd.DataFrame(columns, index=index)
+        table[list(Limits._fields)] = pd.DataFrame(limits, index=index)
+        table.attrs["method"] = self.method
+        return table.assign(undefined_draws=np.isnan(samples).sum(axis=0))
+
+
+def _drawn(table: pd.DataFrame, plan: Resampling, group: str | None) -> Iterator[pd.DataFrame]:
+    """The table of every draw; in it each copy of a group has a number of its own."""
+    ends = np.cumsum(np.bincount(plan.codes))
+    members = np.split(np.argsort(plan.codes, kind="stable"), ends[:-1])
+    for counts in (draw for step in plan.draws() for draw in step):
+        chosen = [members[k] for k in np.repeat(np.arange(plan.n), counts)]
+        copy = np.repeat(np.arange(plan.n), [len(rows) for rows in chosen])
+        rows = table.iloc[np.concatenate(chosen)]
+        yield rows if group is None else rows.assign(**{group: copy})
+
+
+def _named(found: Any) -> pd.Series:
+    """What a statistic gave, as float64 by name."""
+    given = found if isinstance(found, Mapping | pd.Series) else {"statistic": found}
+    try:
+        numbers = {name: float(number) for name, number in given.items()}
+    except (TypeError, ValueError) as error:
+        raise EvaluationError(
+            f"the statistic gave {type(found).__name__} {found!r}; it must give a number, or numbers by name"
+        ) from error
+    return pd.Series(numbers, dtype=np.float64).rename_axis("statistic")
