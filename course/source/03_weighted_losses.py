@@ -263,7 +263,7 @@ def with_scores(pred, scores):
 
 undone = with_scores(weighted, undo(weighted.scores, ratio))
 kinds = {"plain": plain, "weighted": weighted, "weighted, undone": undone}
-table = pd.DataFrame({name: mc.evaluate(pred, n_boot=200)["value"] for name, pred in kinds.items()}).T
+table = pd.DataFrame({name: mc.evaluate(pred, ci=None)["value"] for name, pred in kinds.items()}).T
 table["mean score"] = [pred.scores.mean() for pred in kinds.values()]
 table["share of melanomas"] = plain.targets.mean()
 table[["mean score", "share of melanomas", "brier", "auroc"]].round(3)
@@ -465,7 +465,7 @@ trained = {"plain": (plain_val, plain), "weighted": (weighted_val, weighted), "f
 rows = {}
 for name, (val, test) in trained.items():
     threshold = mc.choose_threshold(val, rule="youden")
-    rows[name] = {"threshold": threshold, **mc.evaluate(test, threshold, n_boot=200)["value"]}
+    rows[name] = {"threshold": threshold, **mc.evaluate(test, threshold, ci=None)["value"]}
 fair = pd.DataFrame(rows).T[["threshold", "sensitivity", "specificity", "balanced accuracy", "auroc"]]
 fair.round(3)
 

@@ -180,7 +180,7 @@ for name in ("as it is", again, "under", "over", "smote", "augment"):
 # %%
 on_test = {name: trainer.predict(test) for name, trainer in networks.items()}
 metrics = ["sensitivity", "specificity", "balanced accuracy", "f1", "auroc"]
-results = {name: mc.evaluate(pred, n_boot=200)["value"] for name, pred in on_test.items()}
+results = {name: mc.evaluate(pred, ci=None)["value"] for name, pred in on_test.items()}
 pd.DataFrame(results).T[metrics].round(3)
 
 # %% [markdown]
@@ -226,15 +226,15 @@ pd.DataFrame({name: changed["difference"] for name, changed in changes.items()})
 ### BEGIN SOLUTION
 def choose(predictions):
     """The arm with the best validation AUROC."""
-    return max(predictions, key=lambda name: mc.evaluate(predictions[name]["val"], n_boot=200)["value"]["auroc"])
+    return max(predictions, key=lambda name: mc.evaluate(predictions[name]["val"], ci=None)["value"]["auroc"])
 ### END SOLUTION
 ### BEGIN WRONG ANSWER
 def choose(predictions):
-    return max(predictions, key=lambda name: mc.evaluate(predictions[name]["test"], n_boot=200)["value"]["auroc"])
+    return max(predictions, key=lambda name: mc.evaluate(predictions[name]["test"], ci=None)["value"]["auroc"])
 ### END WRONG ANSWER
 ### BEGIN WRONG ANSWER
 def choose(predictions):
-    return max(predictions, key=lambda name: mc.evaluate(predictions[name]["val"], n_boot=200)["value"]["accuracy"])
+    return max(predictions, key=lambda name: mc.evaluate(predictions[name]["val"], ci=None)["value"]["accuracy"])
 ### END WRONG ANSWER
 
 # %% check="choose" points=2
@@ -564,7 +564,7 @@ for method in ("under", "over", "smote", "borderline-smote"):
     draws = [mc.resample(train, method, seed=seed, space="features", encoder=encoder) for seed in range(3)]
     by_features[method] = [linear(rows) for rows in draws]
 values = {
-    name: pd.DataFrame([mc.evaluate(pred, n_boot=200)["value"] for pred in preds])
+    name: pd.DataFrame([mc.evaluate(pred, ci=None)["value"] for pred in preds])
     for name, preds in by_features.items()
 }
 columns = ["sensitivity", "specificity", "auroc"]

@@ -214,7 +214,7 @@ class Resampling:
         """The columns given (M values each), then low, high, method and undefined_draws."""
         table = pd.DataFrame(columns, index=index)
         table[list(Limits._fields)] = pd.DataFrame(limits, index=index)
-        table.attrs["method"] = self.method
+        table.attrs |= {"method": self.method, "ci": self.ci}
         return table.assign(undefined_draws=np.isnan(samples).sum(axis=0))
 
 

@@ -126,7 +126,7 @@ def judged(val: mc.Predictions, test: mc.Predictions) -> Outcome:
     threshold = mc.choose_threshold(val, rule="youden")
     values = {}
     for split, pred in (("val", val), ("test", test)):
-        values[split] = at(pred, 0.5) | {"auroc": float(mc.evaluate(pred, n_boot=40)["value"]["auroc"])}
+        values[split] = at(pred, 0.5) | {"auroc": float(mc.evaluate(pred, ci=None)["value"]["auroc"])}
         values[f"{split}, threshold of val"] = at(pred, threshold)
     values["val"] |= {"threshold": threshold}
     return Outcome(values, {"test": test})

@@ -99,7 +99,7 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
     if arm == MIXTURE:
         outcome = judged(last)
         return {arm: Outcome({"test": {**outcome.values["test"], **by_road(last.test)}}, outcome.scores)}
-    by_f1 = max(passes, key=lambda one: (mc.evaluate(one.val, n_boot=40).loc["f1", "value"], one.epoch))
+    by_f1 = max(passes, key=lambda one: (mc.evaluate(one.val, ci=None).loc["f1", "value"], one.epoch))
     wrong = np.flatnonzero(trainer.predict(data.train).called(0.5) != data.train.targets)
     how["sampler"] = SubsetRandomSampler([*range(len(data.train)), *wrong.tolist()])
     return {
@@ -139,7 +139,7 @@ def _unfrozen(
 
 
 def _judged(one: Pass, threshold: float = 0.5, *, imagenet: bool) -> Outcome:
-    values = mc.evaluate(one.test, threshold, n_boot=40)["value"]
+    values = mc.evaluate(one.test, threshold, ci=None)["value"]
     told = {name: float(values[name]) for name in METRICS} | {"cost": cost(one.test, threshold)}
     made = {"threshold": threshold, "epoch": float(one.epoch), "imagenet": float(imagenet)}
     return Outcome({"test": told | made}, {"test": one.test})

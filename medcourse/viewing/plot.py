@@ -120,38 +120,38 @@ def side_by_side(
     most = max(map(len, panels))
     _refuse_more_than(16, max(panels, key=len), "tables")
     rows = len(next(iter(panels[0].values())))
-    size = (6 if len(panels) == 1 else 9, 0.45 * rows * max(1, most / 2) + 0.8)
+    size = (6 if len(panels) == 1 else 9, 0.45 * rows * max(1, most / 2) + 0.9)
     _, axes = plt.subplots(1, len(panels), figsize=size, sharey=True, squeeze=False, layout="constrained")
     for axis, tables in zip(axes[0], panels, strict=True):
         _intervals(axis, tables)
-    axes[0, 0].invert_yaxis()
     return axes[0]
 
 
 def _intervals(axis: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
-    """One marker with its interval for each row of each table; differences get a line at 0."""
-    what, level = "value", "95 %"
-    for k, (name, table) in enumerate(tables.items()):
-        what, level = number_of(table), table.attrs.get("method", level).split(" percentile")[0]
+    """One marker with its interval for each row of each table; differences get a line at 0, and look like the second."""
+    first = next(iter(tables.values()))
+    what, rows = number_of(first), np.arange(len(first))
+    for k, (name, table) in enumerate(tables.items(), start=int(what == "difference")):
         value, low, high = table[[what, "low", "high"]].to_numpy(dtype=np.float64).T
+        place = k - int(what == "difference") - (len(tables) - 1) / 2
         axis.errorbar(
             value,
-            np.arange(len(table)) + min(0.22, 0.88 / len(tables)) * (k - (len(tables) - 1) / 2),
+            rows + min(0.22, 0.88 / len(tables)) * place,
             xerr=np.vstack([value - low, high - value]).clip(0),
             fmt=_MARKERS[(k + k // 4) % 4],
             capsize=3,
             label=name,
             color=(GREY, BLUE, ORANGE, GREEN)[k % 4],
         )
-        axis.set_yticks(
-            np.arange(len(table)), [": ".join(row) if isinstance(row, tuple) else row for row in table.index]
-        )
+    axis.set_yticks(rows, [": ".join(row) if isinstance(row, tuple) else row for row in first.index])
+    axis.set_ylim(len(rows) - 0.5, -0.5)
     if what == "difference":
         axis.axvline(0, color="black", linewidth=1)
     elif axis.dataLim.x0 >= 0 and axis.dataLim.x1 <= 1:
         axis.set_xlim(-0.03, 1.03)
-    axis.set_xlabel(f"{what}, with its {level} interval")
-    axis.legend(fontsize=8)
+    level = first.attrs.get("ci")
+    axis.set_xlabel(what if level is None else f"{what}, with its {100 * level:g} % interval")
+    axis.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(3, len(tables)), frameon=False)
     axis.grid(axis="x", alpha=0.3)
 
 
