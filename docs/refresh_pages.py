@@ -19,8 +19,8 @@ from medcourse.studies import STUDIES, find_study
 from medcourse.studies.chest_report import borders, readme_table
 from medcourse.studies.comparison import markdown
 from medcourse.studies.results import Results, Runs
+from medcourse.teaching.source import LEVELS
 
-LEVELS = {1: "see", 2: "balance", 3: "judge", 4: "learn", 5: "trust"}
 REPORT = re.compile(
     r"(<!-- medcourse reproduce (\S+) --size (\d+) --epochs (\d+) --device (\S+) -->\n).*?(<!-- end of report -->)",
     re.DOTALL,

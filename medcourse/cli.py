@@ -186,6 +186,9 @@ def _execute_and_record(
             rows = verdicts.rows_of(builder.read_lesson(source), result.record, shift, took)
             verdicts.add(path, rows)
             typer.echo(f"{result.lesson}: {len(rows)} verdicts recorded in {path}")
+            repeats = [row for row in verdicts.read(path) if row["lesson"] == result.lesson]
+            for line in verdicts.unstable(repeats):
+                typer.echo(line)
     return [problem for result in done for problem in result.problems]
 
 

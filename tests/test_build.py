@@ -104,6 +104,7 @@ def test_read_lesson_knows_header_and_cells():
         ("# %%\n### BEGIN HIDDEN TESTS\ny = 1\n### END HIDDEN TESTS\n", ":14 ", "hidden tests outside a check cell"),
         ("# %% [markdown]\n# Text\n# ### BEGIN SOLUTION\n", ":15 ", "a region marker in prose"),
         ("# %%\ny = 1\nz = (\n", ":15 ", "not valid Python"),
+        ("# %%\ny = 1\n%time y\n", ":15 ", "not valid Python"),
         ("# %%\n'\\d'\n", ":14 ", "not valid Python: invalid escape"),
         (EXERCISE.replace("x = 2", "x = = 2") + CHECK, ":18 ", "with the wrong answer in place: not valid Python"),
         (EXERCISE.replace("x = 1", "x = = 1") + CHECK, ":15 ", "not valid Python"),
@@ -160,7 +161,7 @@ def test_a_missing_source_is_refused(tmp_path):
         ("x, (y, *z) = 1, (2, 3)\nx = 2", "x = ...\ny = ...\nz = ..."),
         ("with open(p) as f:\n    a = 1\nfor i in r:\n    b = i\ntry:\n    c = 1\nexcept E:\n    d = 2", "a = ...\nb = ...\nc = ...\nd = ..."),
         ("table['x'] = 1\n_hidden = 2", "..."),
-        ("%matplotlib inline\n!ls\nimport os\nx: int = 1", "x = ..."),
+        ("import os\nx: int = 1", "x = ..."),
         ("def f(a, *, b: int = 2) -> int:\n    # secret\n    return a", "def f(a, *, b: int=2) -> int:\n    ..."),
         ("class C:\n    '''Doc.'''\n    def f(self):\n        secret", 'class C:\n    """Doc."""\n\n    def f(self):\n        ...'),
     ],
@@ -433,7 +434,7 @@ random.seed(1)
 x = 1
 ### END SOLUTION
 ### BEGIN WRONG ANSWER
-%time left_over = rng.normal() + random.random() + np.random.rand()
+left_over = rng.normal() + random.random() + np.random.rand()
 x = 2
 ### END WRONG ANSWER
 

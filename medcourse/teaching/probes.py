@@ -37,15 +37,14 @@ def try_answers(place: str, answers: Sequence[tuple[str, str]], check: str) -> N
         LessonError: the check passes on an answer, or breaks on it; or a wrong answer fails by itself. A line for each.
     """
     global _cpu_of_probes
-    from IPython import get_ipython
     from IPython.utils.capture import capture_output
 
-    shell, began = get_ipython(), time.process_time()
+    names, began = _names(), time.process_time()
     problems = []
     for number, (what, answer) in enumerate(answers):
-        with _put_back(shell.user_ns), capture_output():
-            own = _failure(shell, answer, what)
-            refusal = _failure(shell, check, f"the check of {what}")
+        with _put_back(names), capture_output():
+            own = _failure(names, answer, what)
+            refusal = _failure(names, check, f"the check of {what}")
         if own and number > 0:
             problems.append(f"{what} fails by itself; it must run, and the check refuse it: {_say(own)}")
         elif refusal is None:
@@ -107,10 +106,10 @@ def _names() -> dict[str, Any]:
     return get_ipython().user_ns
 
 
-def _failure(shell: Any, code: str, what: str) -> Exception | None:
-    """Run IPython code in the kernel's names; return what it raised."""
+def _failure(names: dict[str, Any], code: str, what: str) -> Exception | None:
+    """Run code in the kernel's names; return what it raised."""
     try:
-        exec(compile(shell.transform_cell(code), f"<{what}>", "exec"), shell.user_ns)
+        exec(compile(code, f"<{what}>", "exec"), names)
     except Exception as error:  # whatever it is, the caller names it: nothing is passed over
         return error
     return None

@@ -18,7 +18,6 @@ SHARED, SOLUTION, WRONG, HIDDEN = "SHARED", "SOLUTION", "WRONG ANSWER", "HIDDEN 
 _MARKER = re.compile(r"(?P<indent>\s*)### (?P<edge>BEGIN|END) (?P<region>SOLUTION|WRONG ANSWER|HIDDEN TESTS)\s*")
 _MARKER_WORDS = re.compile(r"\b(BEGIN|END)\s+(SOLUTION|WRONG ANSWERS?|HIDDEN TESTS?)\b")
 _ALMOST_MARKER = re.compile(r"\s*#+\s*(BEGIN|END)[\s_]*(SOLUTION|WRONG|HIDDEN)", re.IGNORECASE)
-_MAGIC = re.compile(r"(\s*)[%!]")
 
 
 @dataclass(frozen=True)
@@ -121,7 +120,7 @@ def stub(pieces: Sequence[Piece]) -> str:
         SyntaxError: the solution is not Python.
     """
     solution = next(piece for piece in pieces if piece.region == SOLUTION)
-    body = ast.parse(without_magics(textwrap.dedent(solution.text))).body
+    body = ast.parse(textwrap.dedent(solution.text)).body
     lines = "\n".join(["# Your answer:", *(dict.fromkeys(_blanks(body)) or ["..."])])
     return compose(pieces, re.sub(r"(\n    .*)\n(?=\S)", r"\1\n\n\n", lines), hidden=False)
 
@@ -163,19 +162,12 @@ def _emptied(node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> ast
     return node
 
 
-def without_magics(code: str) -> str:
-    """Return IPython code as plain Python: each line that begins with % or ! becomes ``pass``."""
-    return "\n".join(
-        f"{magic[1]}pass" if (magic := _MAGIC.match(line)) else line for line in code.split("\n")
-    )  # a line that only looks like a magic, inside a string, does no harm: the result is parsed, never run
-
-
 def syntax_problem(code: str) -> tuple[int, str] | None:
-    """Return (line within the code from 0, message) if IPython could not compile ``code`` without a warning."""
+    """Return (line within the code from 0, message) if Python could not compile ``code`` without a warning."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # Python turns a warning such as "invalid escape" into a SyntaxError here
-            compile(without_magics(code), "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            compile(code, "<cell>", "exec")
     except SyntaxError as error:
         return (error.lineno or 1) - 1, f"not valid Python: {error.msg}"
     return None

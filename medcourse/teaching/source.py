@@ -1,8 +1,8 @@
 """Lesson sources: the py:percent files under ``course/source``, the only lesson files that people edit.
 
 The YAML header holds a ``medcourse:`` mapping (see `Meta`). Cells are prose (``# %% [markdown]``), code (``# %%``),
-exercises (``# %% exercise="name"``) and their checks (``# %% check="name" points=2``). A code cell tagged
-``nbval-check-output`` states a verdict that holds on any machine; nbval compares its output.
+exercises (``# %% exercise="name"``) and their checks (``# %% check="name" points=2``). Code is plain Python, without IPython's
+magics. A code cell tagged ``nbval-check-output`` states a verdict that holds on any machine; nbval compares its output.
 """
 
 import re
