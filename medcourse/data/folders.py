@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medcourse.arguments import one_of, whole_number
-from medcourse.data.decode import Mode, OnError, read_image, stack
+from medcourse.data.decode import Mode, OnError, Picture, read_image, stack
 from medcourse.data.dicom import SUFFIXES, is_dicom, require_pydicom
 from medcourse.data.labels import positive_last, require_columns
 from medcourse.errors import CohortError
@@ -163,8 +163,12 @@ def _decoded(
     paths = [root / path for path in table["path"]]
     if dicom := next((path for path in paths if path.is_file() and is_dicom(path)), None):
         require_pydicom(dicom)
-    known = list(map(_identity, paths))
-    made = stack("own", size, mode, known, lambda i: read_image(paths[i], size, mode), False, on_error, progress)
+
+    def read(row: int) -> Picture:
+        return read_image(paths[row], size, mode)
+
+    known = [_identity(path) for path in paths]
+    made = stack("own", size, mode, known, read, on_error=on_error, progress=progress)
     good = made.files[made.files["problem"] == ""]
     table = table.iloc[good.index].assign(original_width=good["width"].array, original_height=good["height"].array)
     if "label" in table and len(lost := set(classes) - set(table["label"])):
