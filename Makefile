@@ -5,8 +5,8 @@ STAMP := .venv/.installed
 # Two processes with one thread each use two cores best.
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/pytest -q -n 2
 # These train tiny networks, which is quick in either precision.
-TINY := $(addprefix tests/test_, $(addsuffix .py, checkpoint diagnosis imbalance losses memory models \
-	multilabel_training preconditions training))
+TINY := $(addprefix tests/test_, $(addsuffix .py, checkpoint diagnosis imbalance losses models \
+	multilabel_training optimizer preconditions training))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lab check build clean

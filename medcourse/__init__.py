@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from medcourse.imbalance.weights import class_weights as class_weights
     from medcourse.imbalance.weights import pos_neg_weights as pos_neg_weights
     from medcourse.networks.models import build_model as build_model
+    from medcourse.networks.saving import load_model as load_model
     from medcourse.teaching import checks as checks
     from medcourse.training.augmentation import Augmentation as Augmentation
     from medcourse.training.trainer import Trainer as Trainer
@@ -82,6 +83,7 @@ _HOME = {
     "pos_neg_weights": "imbalance.weights",
     "Augmentation": "training.augmentation",
     "build_model": "networks.models",
+    "load_model": "networks.saving",
     "Trainer": "training.trainer",
 }
 _ROOMS = {

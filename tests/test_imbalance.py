@@ -100,7 +100,7 @@ def test_several_processes_share_one_epoch():
     for rank in range(3):
         trainer = Trainer(build_model("simple-cnn", cohort), sampler=BalancedSampler(labels, seed=4), device="cpu")
         trainer.fabric = SimpleNamespace(world_size=3, global_rank=rank)
-        parts.append([trainer._order(50, epoch, torch.Generator()) for epoch in (1, 2)])
+        parts.append([trainer.rows_of_epoch(50, epoch, torch.Generator()) for epoch in (1, 2)])
     alone = BalancedSampler(labels, seed=4)
     for number, epoch in enumerate((1, 2)):
         alone.set_epoch(epoch)
@@ -142,8 +142,8 @@ cohort = make_cohort(64)
 sampler, alone = (mc.BalancedSampler(cohort.targets, cohort.table["group"]) for _ in range(2))
 model = mc.build_model("simple-cnn", cohort)
 trainer = mc.Trainer(model, mc.FocalLoss(), epochs=2, batch_size=16, sampler=sampler, device="cpu", progress=False)
-order, seen = trainer._order, []
-trainer._order = lambda *arguments: seen.append(order(*arguments)) or seen[-1]
+order, seen = trainer.rows_of_epoch, []
+trainer.rows_of_epoch = lambda *arguments: seen.append(order(*arguments)) or seen[-1]
 trainer.fit(cohort)
 for epoch in (1, 2):
     alone.set_epoch(epoch)

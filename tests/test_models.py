@@ -12,11 +12,13 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 from torchvision import models as zoo
 
-from medcourse.errors import IntegrityError, SourceError, StorageError, TrainingError
+from medcourse.data.cohort import Cohort
+from medcourse.errors import ArgumentError, IntegrityError, SourceError, StorageError, TrainingError
 from medcourse.networks.models import IMAGENET_MEAN, MODELS, Classifier, build_model
+from medcourse.networks.saving import load_model
 from medcourse.networks.weights import load_all_but
 from medcourse.training.trainer import Trainer
-from tests.conftest import make_cohort
+from tests.conftest import make_cohort, make_multilabel
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -122,15 +124,101 @@ def test_normalisation_is_inside():
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"name": "resnet19"}, "there are simple-cnn"),
-        ({"name": "simple-cnn", "weights": "imagenet"}, "no ImageNet weights for 'simple-cnn'"),
-        ({"weights": "jft"}, "weights="),
-        ({"train": "tail"}, "train="),
+        ({"name": "resnet19"}, "name='resnet19' .* one of simple-cnn"),
+        ({"weights": "jft"}, "weights='jft'"),
+        ({"train": "tail"}, "train='tail' .* head"),
+        ({"seed": 1.5}, r"seed=1\.5"),
     ],
 )
-def test_a_wrong_model(arguments, named):
-    with pytest.raises(TrainingError, match=named):
+def test_a_wrong_word(arguments, named):
+    with pytest.raises(ArgumentError, match=named):
         build_model(**({"name": "resnet18", "cohort": make_cohort(6, size=32)} | arguments))
+
+
+def test_there_are_no_imagenet_weights_of_the_simple_network():
+    with pytest.raises(TrainingError, match="no ImageNet weights for 'simple-cnn'"):
+        build_model("simple-cnn", make_cohort(6, size=32), weights="imagenet")
+
+
+# ---------------------------------------------------------------------- saved models
+
+
+def trained(name: str = "simple-cnn", cohort: Cohort | None = None, **more) -> tuple[Trainer, Cohort]:
+    cohort = cohort or make_cohort(12, size=32)
+    trainer = Trainer(build_model(name, cohort, **more), epochs=1, progress=False, device="cpu")
+    trainer.fit(cohort)
+    return trainer, cohort
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_a_saved_model_predicts_the_same(name: str, tmp_path: Path):
+    cohorts = {1: make_cohort(12, size=32), 3: make_cohort(12, size=32, channels=3, classes=("a", "b", "c"))}
+    for channels, cohort in cohorts.items():
+        trainer, _ = trained(name, cohort, train="last-block" if channels == 1 else "all")
+        trainer.save(tmp_path / "model.safetensors")
+        before = torch.get_rng_state()
+        model = load_model(str(tmp_path / "model.safetensors"))
+        assert torch.equal(torch.get_rng_state(), before)
+        again = Trainer(model, progress=False, device="cpu")
+        assert np.array_equal(again.predict(cohort).probabilities, trainer.predict(cohort).probabilities)
+        assert all(weight.requires_grad for weight in model.parameters())
+        again.fit(cohort)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.safetensors"]
+
+
+@pytest.mark.realdata
+def test_a_saved_model_that_sees_grey_as_three_channels(tmp_path: Path):
+    trainer, cohort = trained("squeezenet1_1", weights="imagenet", train="head")
+    trainer.save(tmp_path / "model")
+    model = load_model(tmp_path / "model")
+    assert (model.trained_on.channels, model.mean.shape[1]) == (1, 3)
+    assert np.array_equal(Trainer(model, device="cpu").predict(cohort).scores, trainer.predict(cohort).scores)
+
+
+def test_a_saved_model_knows_what_it_was_trained_on(tmp_path: Path):
+    films = make_multilabel(40, size=32)
+    trained(cohort=films)[0].save(tmp_path / "model")
+    model = load_model(tmp_path / "model")
+    assert (model.architecture, model.trained_on.task, model.trained_on.classes) == (
+        "simple-cnn",
+        "multilabel",
+        films.classes,
+    )
+    for other in (make_cohort(8, size=32, classes=("a", "b", "c")), make_multilabel(40, size=16)):
+        with pytest.raises(TrainingError, match="was trained for the classes, channels and size multilabel: edema"):
+            Trainer(model, device="cpu").predict(other)
+
+
+def test_models_that_cannot_be_saved(tmp_path: Path):
+    cohort = make_cohort(8, size=32)
+    own = Trainer(nn.Sequential(nn.Flatten(), nn.Linear(32**2, 2)), epochs=1, progress=False, device="cpu")
+    own.fit(cohort)
+    with pytest.raises(TrainingError, match="only models of mc"):
+        own.save(tmp_path / "own")
+    with pytest.raises(TrainingError, match="never trained"):
+        Trainer(build_model("simple-cnn", cohort), device="cpu").save(tmp_path / "raw")
+    trainer, _ = trained()
+    with pytest.raises(TrainingError, match="cannot be written"):
+        trainer.save(tmp_path / "missing" / "model")
+    trainer.model.network.fc = nn.Sequential(nn.Linear(128, 2))
+    with pytest.raises(TrainingError, match="parts of this simple-cnn were replaced"):
+        trainer.save(tmp_path / "replaced")
+    assert not list(tmp_path.iterdir())
+
+
+def test_files_that_are_no_saved_models(tmp_path: Path):
+    with pytest.raises(TrainingError, match="missing cannot be read"):
+        load_model(tmp_path / "missing")
+    (tmp_path / "text").write_text("weights")
+    with pytest.raises(TrainingError, match="text cannot be read"):
+        load_model(tmp_path / "text")
+    save_file({"a": torch.zeros(1)}, tmp_path / "other", {"by": "hand"})
+    with pytest.raises(TrainingError, match=r"does not hold a model that trainer\.save"):
+        load_model(tmp_path / "other")
+    trained()[0].save(tmp_path / "whole")
+    (tmp_path / "cut").write_bytes((tmp_path / "whole").read_bytes()[:-10])
+    with pytest.raises(TrainingError, match="cut cannot be read"):
+        load_model(tmp_path / "cut")
 
 
 # ---------------------------------------------------------------------- ImageNet weights
@@ -222,5 +310,3 @@ def test_a_seed_of_numpy_is_a_seed():
     for name in ("simple-cnn", "resnet18"):
         a, b = (build_model(name, cohort, seed=seed).state_dict() for seed in (3, np.int64(3)))
         assert all(torch.equal(a[key], b[key]) for key in a)
-    with pytest.raises(TrainingError, match=r"seed=1\.5 must be a whole number"):
-        build_model("simple-cnn", cohort, seed=1.5)

@@ -13,7 +13,7 @@ from medcourse.errors import TrainingError
 from medcourse.evaluation.metrics import evaluate
 from medcourse.networks.models import build_model
 from medcourse.training.trainer import Trainer
-from medcourse.training.validation import assessed_bce, judge
+from medcourse.training.validation import assessed_bce, validation_metrics
 from tests.conftest import make_cohort, make_multilabel
 
 FINDINGS = ("edema", "mass", "hernia")
@@ -120,8 +120,8 @@ def test_auroc_is_the_mean_over_findings_that_can_be_judged():
     p = np.random.default_rng(0).random((40, 3))
     table = val.table.assign(y_hernia=0.0)
     without = Cohort(np.asarray(val.images), table, FINDINGS)
-    both = judge(without.relabel({"edema": "edema", "mass": "mass"}), p[:, :2], 1, print)
-    assert judge(without, p, 1, print)["val_auroc"] == pytest.approx(both["val_auroc"])
+    both = validation_metrics(without.relabel({"edema": "edema", "mass": "mass"}), p[:, :2])
+    assert validation_metrics(without, p)["val_auroc"] == pytest.approx(both["val_auroc"])
 
 
 def test_findings_that_training_or_validation_lack():

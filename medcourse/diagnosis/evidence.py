@@ -54,7 +54,7 @@ class Evidence:
         """The rows of the first epoch, in the order in which the trainer draws them."""
         twin = copy.copy(self.trainer)  # its sampler is a copy: to iterate may change it
         twin.sampler = copy.deepcopy(self.trainer.sampler)
-        rows = twin._order(len(self.train), 1, torch.Generator().manual_seed(self.trainer.seed))
+        rows = twin.rows_of_epoch(len(self.train), 1, torch.Generator().manual_seed(self.trainer.seed))
         return np.asarray(rows, dtype=np.int64)
 
     @cached_property

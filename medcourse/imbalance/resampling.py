@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import nn
 
+from medcourse.arguments import whole_number
 from medcourse.data.cohort import Cohort
 from medcourse.data.rows import ConcatenatedImages, ImageRows
 from medcourse.data.synthetic import is_synthetic
@@ -20,7 +21,6 @@ from medcourse.errors import LeakageError, TrainingError
 from medcourse.imbalance.features import Features, encode
 from medcourse.imbalance.neighbours import interpolate, mix, pixels, rows_of
 from medcourse.networks.forward import float_images
-from medcourse.networks.seeds import check_seed
 from medcourse.training.augmentation import Augmentation
 
 Method = Literal["under", "over", "smote", "borderline-smote", "adasyn", "augment"]
@@ -90,8 +90,7 @@ def resample(
         LateralityError: the policy mirrors images in which left and right mean something.
     """
     _check(cohort, method, space, encoder, augment, copies)
-    check_seed(seed)
-    seed = int(seed)
+    seed = whole_number("seed", seed)
     seen = None if encoder is None else encode(cohort, encoder)
     if method == "under":
         rows = _left(cohort.targets, seed)

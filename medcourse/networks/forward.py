@@ -41,15 +41,18 @@ def evaluation_mode(model: nn.Module) -> Iterator[None]:
 
 
 @contextmanager
-def explained(what: str, error: type[MedcourseError] = TrainingError) -> Iterator[None]:
+def explained(what: str, error: type[MedcourseError] = TrainingError, advice: str = "") -> Iterator[None]:
     """Say in one sentence where an error inside torch (or inside a model or loss of the user's) came from.
 
     Args:
         what: what was tried, where.
-        error: raised in its place.
+        error: raised in its place. Errors of medcourse pass.
+        advice: what to do; of a GPU that runs out of memory the message says so itself.
     """
     try:
         yield
+    except MedcourseError:
+        raise
     except torch.OutOfMemoryError as full:
         raise error(
             f"{what}: out of GPU memory. Use a smaller batch_size, smaller images (size=) or precision='bf16', and see "
@@ -57,7 +60,7 @@ def explained(what: str, error: type[MedcourseError] = TrainingError) -> Iterato
         ) from full
     except (RuntimeError, ValueError, TypeError, IndexError, AttributeError) as problem:
         reason = next(iter(str(problem).splitlines()), "no reason given")
-        raise error(f"{what}: {type(problem).__name__}: {reason}") from problem
+        raise error(f"{what}: {type(problem).__name__}: {reason}" + (f". {advice}" if advice else "")) from problem
 
 
 def is_head(module: nn.Module) -> bool:

@@ -3,16 +3,18 @@
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torchvision import models as zoo
 
+from medcourse.arguments import one_of
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.networks.seeds import training_seed
+from medcourse.networks.signature import InputSignature
 from medcourse.networks.weights import with_imagenet_weights
 
 Train = Literal["all", "head", "last-block"]
@@ -32,6 +34,10 @@ class Classifier(nn.Module):
         network: N x C x H x W to N x classes.
         mean, std: one value per channel of the network, in [0, 1]. With three, grey images become three equal channels.
         trained: the parts of the network that learn; all others are frozen. None: all learn.
+        architecture: the name in ``MODELS`` that the network was built by; None of another network.
+
+    Attributes:
+        trained_on: what the last training saw; None before.
 
     Raises:
         TrainingError: a part that the network does not hold.
@@ -46,9 +52,12 @@ class Classifier(nn.Module):
         mean: tuple[float, ...],
         std: tuple[float, ...],
         trained: list[nn.Module] | None = None,
+        architecture: str | None = None,
     ) -> None:
         super().__init__()
         self.network = network
+        self.architecture = architecture
+        self.trained_on: InputSignature | None = None
         self._trained = None if trained is None else _paths(network, trained)
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
@@ -119,18 +128,17 @@ def build_model(
         A ``Classifier``: float images in [0, 1], N x C x H x W, to logits, N x classes.
 
     Raises:
-        TrainingError: unknown name, weights or train; images too small; no ImageNet weights for simple-cnn.
+        ArgumentError: unknown name, weights or train, or a seed that is not a whole number of 0 or more.
+        TrainingError: images too small, or no ImageNet weights for simple-cnn.
         SourceError: the weights cannot be had.
         IntegrityError: what came are not the weights expected.
         StorageError: this machine's disk refused the weights.
     """
-    if name not in MODELS:
-        raise TrainingError(f"there is no model '{name}'; there are {', '.join(MODELS)}")
+    one_of("name", name, MODELS)
     seed = training_seed(seed)
-    if weights not in (None, "imagenet"):
-        raise TrainingError(f"weights={weights!r}: give None or 'imagenet'")
-    if train not in ("all", "head", "last-block"):
-        raise TrainingError(f"train={train!r}: give 'all', 'head' or 'last-block'")
+    if weights is not None:
+        one_of("weights", weights, ("imagenet",))
+    one_of("train", train, get_args(Train))
     plan = MODELS[name]
     if cohort.size < plan.smallest:
         raise TrainingError(
@@ -138,10 +146,11 @@ def build_model(
         )
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed a GPU as well
-        network = _network(name, cohort.channels, len(cohort.classes), weights)
+        network = build_network(name, cohort.channels, len(cohort.classes), weights)
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if weights else pixel_statistics(cohort)
     parts = {"all": None, "head": [plan.head], "last-block": [*plan.last_block, plan.head]}[train]
-    return Classifier(network, mean, std, None if parts is None else [network.get_submodule(part) for part in parts])
+    learning = None if parts is None else [network.get_submodule(part) for part in parts]
+    return Classifier(network, mean, std, learning, name)
 
 
 def _paths(network: nn.Module, parts: list[nn.Module]) -> list[str]:
@@ -168,8 +177,8 @@ def pixel_statistics(cohort: Cohort) -> tuple[tuple[float, ...], tuple[float, ..
     return tuple(mean.tolist()), tuple(std.tolist())
 
 
-def _network(name: str, channels: int, classes: int, weights: str | None) -> nn.Module:
-    """The network with a new head and, without ImageNet weights, a first convolution for its number of channels."""
+def build_network(name: str, channels: int, classes: int, weights: str | None = None) -> nn.Module:
+    """One of ``MODELS`` with a new head and, without ImageNet weights, a first convolution for its number of channels."""
     if name == "simple-cnn":
         if weights:
             raise TrainingError("there are no ImageNet weights for 'simple-cnn'; pass weights=None")

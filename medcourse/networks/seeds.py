@@ -1,9 +1,12 @@
 """Seeds of training, and the shift with which a whole lesson is repeated."""
 
 import os
-from numbers import Integral
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from medcourse.errors import TrainingError
+import torch
+
+from medcourse.arguments import whole_number
 
 SHIFT = "MEDCOURSE_SEED_SHIFT"
 
@@ -15,25 +18,29 @@ def training_seed(seed: int) -> int:
     same images.
 
     Raises:
-        TrainingError: seed or shift is not a whole number of 0 or more.
+        ArgumentError: seed or shift is not a whole number of 0 or more.
     """
-    check_seed(seed)
-    return int(seed) + seed_shift()
-
-
-def check_seed(seed: int) -> None:
-    """TrainingError unless the seed is a whole number of 0 or more."""
-    if not isinstance(seed, Integral) or isinstance(seed, bool) or seed < 0:
-        raise TrainingError(f"seed={seed!r} must be a whole number of 0 or more")
+    return whole_number("seed", seed) + seed_shift()
 
 
 def seed_shift() -> int:
     """What MEDCOURSE_SEED_SHIFT adds to the seeds of training; 0 where it is not set.
 
     Raises:
-        TrainingError: it is not a whole number of 0 or more.
+        ArgumentError: it is not a whole number of 0 or more.
     """
     shift = os.environ.get(SHIFT, "0")
-    if not shift.isdecimal():
-        raise TrainingError(f"{SHIFT}={shift!r} must be a whole number of 0 or more")
-    return int(shift)
+    return whole_number(SHIFT, int(shift) if shift.isdecimal() else shift)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
+    """Seed torch for the block, deterministic kernels included, and put its global state back after it.
+
+    Yields:
+        A generator of its own on the CPU, with the same seed.
+    """
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+        torch.manual_seed(seed)
+        yield torch.Generator().manual_seed(seed)

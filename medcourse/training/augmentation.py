@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from medcourse.arguments import one_of
 from medcourse.data.cohort import Cohort
 from medcourse.errors import LateralityError, TrainingError
 
@@ -68,16 +69,13 @@ class Augmentation:
             brightness (of the full range), flip, flip_vertical (bool).
 
     Raises:
-        TrainingError: unknown policy or field.
+        ArgumentError: unknown policy or field.
     """
 
     def __init__(self, policy: str, *, allow_laterality_flip: bool = False, **changes: Any) -> None:
-        if policy not in POLICIES:
-            raise TrainingError(f"there is no augmentation policy '{policy}'; there are {', '.join(POLICIES)}")
-        known = [field.name for field in fields(_Policy)]
-        if unknown := [name for name in changes if name not in known]:
-            raise TrainingError(f"the augmentation policy has no {unknown}; it has {', '.join(known)}")
-        self.name = policy
+        self.name = one_of("policy", policy, POLICIES)
+        for field in changes:
+            one_of("policy field", field, [known.name for known in fields(_Policy)])
         self.allow_laterality_flip = allow_laterality_flip
         self._policy = replace(POLICIES[policy], **changes)
 

@@ -19,11 +19,12 @@ class Batches:
     batch is cut from the (memory-mapped) array. No worker processes: the array is already decoded.
 
     Attributes:
+        cohort: they are cut from it.
         targets: on the device, as ``targets_of`` gives them.
     """
 
     def __init__(self, cohort: Cohort, device: torch.device) -> None:
-        self._cohort = cohort
+        self.cohort = cohort
         self._device = device
         self.targets = targets_of(cohort, device)
         self._resident: Tensor | None = None
@@ -33,13 +34,13 @@ class Batches:
                 self._resident = torch.from_numpy(cohort.read(range(len(cohort)))).to(device)
 
     def __len__(self) -> int:
-        return len(self._cohort)
+        return len(self.cohort)
 
     def read(self, rows: Sequence[int]) -> tuple[Tensor, Tensor]:
         """Images (float32 in [0, 1], n x C x H x W, channels last) and targets on the device."""
         index = torch.as_tensor(np.asarray(rows), device=self._device)
         if self._resident is None:
-            pixels = torch.from_numpy(self._cohort.read(rows)).to(self._device)
+            pixels = torch.from_numpy(self.cohort.read(rows)).to(self._device)
         else:
             pixels = self._resident[index]
         return float_images(pixels.contiguous(memory_format=torch.channels_last)), self.targets[index]

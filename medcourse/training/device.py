@@ -5,11 +5,12 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 from lightning_fabric import Fabric
 
+from medcourse.arguments import one_of, whole_number
 from medcourse.errors import TrainingError
 
 Precision = Literal["auto", "fp32", "bf16"]
@@ -25,20 +26,21 @@ def make_fabric(device: str, precision: Precision) -> Fabric:
         precision: "auto" (see ``auto_precision``), "fp32" or "bf16" (autocast).
 
     Raises:
-        TrainingError: unknown words (also in MEDCOURSE_PRECISION), or a device that is not there.
+        ArgumentError: unknown words (also in MEDCOURSE_PRECISION).
+        TrainingError: a device that is not there.
     """
-    kind, _, number = device.partition(":")
+    kind, _, number = str(device).partition(":")
+    one_of("device", kind, ("auto", "cpu", "cuda", "mps"))
+    one_of("precision", precision, get_args(Precision))
+    if number:
+        whole_number("device number", int(number) if number.isdecimal() else number)
     if kind == "auto":
         kind = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-    if kind not in ("cpu", "cuda", "mps") or (number and not number.isdigit()):
-        raise TrainingError(f"device='{device}': give 'auto', 'cpu', 'cuda', 'cuda:1' or 'mps'")
     found = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}[kind]
     if found <= int(number or 0):
         raise TrainingError(
             f"device='{device}' is not there: this machine has {found} such device(s). Use device='auto'."
         )
-    if precision not in ("auto", "fp32", "bf16"):
-        raise TrainingError(f"precision='{precision}': give 'auto', 'fp32' or 'bf16'")
     if precision == "auto":
         precision = auto_precision(kind)
     if kind == "cpu":
@@ -84,19 +86,14 @@ def _devices(kind: str, number: str) -> int | list[int]:
 def auto_precision(kind: str) -> Literal["fp32", "bf16"]:
     """What precision="auto" means on a device ("cpu", "cuda" or "mps").
 
-    ``MEDCOURSE_PRECISION`` (fp32 or bf16) decides where it is set and not empty; else bf16 where the hardware computes
-    in it, and fp32 where it does not.
+    ``MEDCOURSE_PRECISION`` (fp32 or bf16) decides where it is set and not empty; else ("auto", too) bf16 where the hardware
+    computes in it, and fp32 where it does not.
 
     Raises:
-        TrainingError: MEDCOURSE_PRECISION holds another word.
+        ArgumentError: MEDCOURSE_PRECISION holds another word.
     """
-    asked = os.environ.get(PRECISION)
-    if asked not in (None, "", "fp32", "bf16"):
-        raise TrainingError(
-            f"MEDCOURSE_PRECISION='{asked}' is not a precision: set it to fp32 or bf16, or remove it, and the hardware "
-            "decides"
-        )
-    return "bf16" if asked == "bf16" or (not asked and computes_in_bf16(kind)) else "fp32"
+    asked = one_of(PRECISION, os.environ.get(PRECISION) or "auto", get_args(Precision))
+    return "bf16" if asked == "bf16" or (asked == "auto" and computes_in_bf16(kind)) else "fp32"
 
 
 def computes_in_bf16(kind: str) -> bool:

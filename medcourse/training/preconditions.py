@@ -1,30 +1,17 @@
 """What a training run needs before it can start, each refusal with what was wrong, where, and what to do."""
 
-import math
 import operator
 from collections.abc import Callable, Iterable
-from numbers import Integral, Real
 
 import numpy as np
-from torch import Tensor, nn
+from torch import Tensor
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.networks.forward import explained
+from medcourse.networks.signature import InputSignature
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-
-
-def check_numbers(epochs: int, lr: float, batch_size: int) -> None:
-    """TrainingError unless epochs and batch_size are whole numbers above 0, and lr is a finite number above 0."""
-    for name, value in {"epochs": epochs, "batch_size": batch_size}.items():
-        if not isinstance(value, Integral) or isinstance(value, bool):
-            raise TrainingError(f"{name}={value!r} must be a whole number")
-    if not isinstance(lr, Real) or isinstance(lr, bool) or not math.isfinite(lr):
-        raise TrainingError(f"lr={lr!r} must be a number such as 1e-3")
-    for name, number in {"epochs": epochs, "lr": lr, "batch_size": batch_size}.items():
-        if not number > 0:
-            raise TrainingError(f"{name}={number} must be above 0")
 
 
 def check_cohorts(train: Cohort, val: Cohort | None) -> None:
@@ -39,10 +26,10 @@ def check_cohorts(train: Cohort, val: Cohort | None) -> None:
     for name, cohort in {"training": train, "validation": val}.items():
         if cohort is None:
             continue
-        if describe(cohort) != describe(train):
+        if InputSignature.of(cohort) != InputSignature.of(train):
             raise TrainingError(
                 f"the {name} set ({cohort}) does not have the training set's classes, channels and size: it has "
-                f"{describe(cohort)}, the training set {describe(train)}. Load or relabel both alike."
+                f"{InputSignature.of(cohort)}, the training set {InputSignature.of(train)}. Load or relabel both alike."
             )
         if cohort.task == "multilabel":
             _check_findings(name, cohort)
@@ -53,11 +40,6 @@ def check_cohorts(train: Cohort, val: Cohort | None) -> None:
                 f"the {name} set holds no image of {counts.index[counts == 0].tolist()} (counts {counts.to_dict()}); split "
                 "again with more images for it, or relabel the cohort"
             )
-
-
-def describe(cohort: Cohort) -> str:
-    """Task, classes, channels and size, in words."""
-    return f"{cohort.task}: {', '.join(cohort.classes)}; {cohort.channels} x {cohort.size} x {cohort.size} pixels"
 
 
 def _check_findings(name: str, cohort: Cohort) -> None:
@@ -78,14 +60,6 @@ def check_logits(logits: object, cohort: Cohort) -> None:
             f"the model gives {gives}, {cohort.name} has {len(cohort.classes)} classes; it must give one logit per class "
             "(N x classes), as mc.build_model(name, train) does"
         )
-
-
-def learning(model: nn.Module) -> list[nn.Parameter]:
-    """The weights that learn; TrainingError when there are none."""
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    if not weights:
-        raise TrainingError("nothing in this model learns: every weight is frozen. Set requires_grad of some.")
-    return weights
 
 
 def checked(loss: Loss) -> Loss:

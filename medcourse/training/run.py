@@ -48,10 +48,9 @@ class Progress:
     best_score: list[float] = field(default_factory=list)
     best_weights: dict[str, Tensor] = field(default_factory=dict)
 
-    def add(self, record: dict[str, float], seconds: float, model: nn.Module) -> None:
+    def add(self, record: dict[str, float], model: nn.Module) -> None:
         """One more epoch; its weights are copied when they are the best so far."""
         self.epoch += 1
-        self.seconds += seconds
         self.records.append({"epoch": self.epoch, **record})
         if "val_auroc" in record:
             score = [record["val_auroc"], -record["val_loss"]]

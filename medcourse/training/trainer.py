@@ -2,52 +2,47 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LRScheduler
 from tqdm import tqdm
 
+from medcourse.arguments import number, whole_number
 from medcourse.data.cohort import Cohort
-from medcourse.errors import TrainingError
+from medcourse.errors import ArgumentError, TrainingError
 from medcourse.evaluation.predictions import Predictions
 from medcourse.networks.forward import evaluation_mode, explained
-from medcourse.networks.seeds import training_seed
+from medcourse.networks.models import Classifier
+from medcourse.networks.saving import save_model
+from medcourse.networks.seeds import seeded, training_seed
+from medcourse.networks.signature import InputSignature
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import Batches, cut
-from medcourse.training.checkpoint import Checkpoint, Settings, describe, restore
+from medcourse.training.checkpoint import Checkpoint, Settings, Training, describe
 from medcourse.training.device import Precision, give_memory_back, make_fabric
-from medcourse.training.memory import Portion, gradients
-from medcourse.training.preconditions import (
-    Loss,
-    check_cohorts,
-    check_logits,
-    check_numbers,
-    checked,
-    learning,
-    rows_of,
-)
-from medcourse.training.preconditions import describe as needs
+from medcourse.training.optimizer import MakeOptimizer, make_optimizer
+from medcourse.training.preconditions import Loss, check_cohorts, check_logits, checked, rows_of
 from medcourse.training.run import Progress, Run
-from medcourse.training.validation import default_loss, judge, probabilities
+from medcourse.training.validation import default_loss, one_class_report, probabilities, validation_metrics
 
-_EVAL_BATCH = 128
+_EVAL_BATCH = 128  # at most; a prediction keeps no gradients, so four times the images of a step fit
 
 
 class Trainer:
     """Train a model on a cohort and predict another one.
 
     Args:
-        model: float images in [0, 1], N x C x H x W, to logits, N x classes (``mc.build_model``). Trained in place.
+        model: float images in [0, 1], N x C x H x W, to logits, N x classes (``mc.build_model``, ``mc.load_model``). Trained
+            in place.
         loss: logits (float32, N x classes) and targets (int64, N) to a scalar; cross-entropy when None. Of a multilabel
             cohort the targets are float32, N x classes, NaN = not assessed, and None is the binary cross-entropy, mean
             over the assessed ones. Under ``torchrun`` every process's loss is that of its own part of the batch.
         epochs: passes over the training set.
-        lr: learning rate of Adam.
+        lr: learning rate of Adam; not used with ``optimizer=``.
         batch_size: images per step (over all processes).
         augment: a policy's name, an ``mc.Augmentation``, or any function of a batch of images; None for none.
         sampler: yields the row numbers of an epoch (``mc.BalancedSampler``); None shuffles all rows.
@@ -60,10 +55,17 @@ class Trainer:
             run; a finished run is not trained again. Everything but ``epochs`` must stay as it was. A function,
             loss or sampler of your own must keep no state, and draw from torch's global generator (a sampler may have
             ``set_epoch`` instead).
+        optimizer: a function of the model that returns a ``torch.optim.Optimizer``, or a pair of it and a learning-rate
+            scheduler, which is stepped once per epoch. Parameter groups give each part of the network a rate of its own.
+            None: Adam over all weights. Frozen weights get no gradient and do not move, so they may be among them.
+        after_epoch: called with this trainer and a dict of the epoch's numbers (``epoch`` and those of ``Run.history``) when
+            an epoch has ended. It may predict, and change ``requires_grad`` of ``trainer.model``'s weights: what it unfreezes
+            learns from the next epoch on.
         progress: show a bar.
 
     Raises:
-        TrainingError: a number out of range, an unknown word, or a device that is not there.
+        ArgumentError: a number out of range, or an unknown word.
+        TrainingError: no model, or a device that is not there.
     """
 
     def __init__(
@@ -79,30 +81,31 @@ class Trainer:
         precision: Precision = "auto",
         seed: int = 0,
         checkpoint: str | Path | None = None,
+        optimizer: MakeOptimizer | None = None,
+        after_epoch: Callable[["Trainer", dict[str, float]], object] | None = None,
         progress: bool = True,
     ) -> None:
-        check_numbers(epochs, lr, batch_size)
         if not isinstance(model, nn.Module):
             raise TrainingError(f"a Trainer needs a model (mc.build_model), not {type(model).__name__}")
+        for name, function in {"optimizer": optimizer, "after_epoch": after_epoch}.items():
+            if function is not None and not callable(function):
+                raise ArgumentError(f"{name}= must be a function, not a {type(function).__name__}")
+        self.epochs = whole_number("epochs", epochs, least=1)
+        self.lr = number("lr", lr, above=0)
+        self.batch_size = whole_number("batch_size", batch_size, least=1)
         self.fabric = make_fabric(device, precision)
         self.model = model.to(memory_format=torch.channels_last)
         self.loss = loss
-        self.epochs, self.lr, self.batch_size = int(epochs), float(lr), int(batch_size)  # numpy's numbers are no JSON
         self.augment = Augmentation(augment) if isinstance(augment, str) else augment
         self.sampler = sampler
         self.seed = training_seed(seed)
         self.checkpoint = checkpoint
+        self.optimizer, self.after_epoch = optimizer, after_epoch
         self.progress = progress
-        self.run: Run | None = None  # of the last fit that came to its end; diagnose_training asks for both
+        self.run: Run | None = None  # of the last fit that came to its end
         self.start: dict[str, Tensor] | None = None  # the weights that the last fit began with
         self._module = self.fabric.setup_module(self.model)
-        self._trained_on: str | None = None
-        alone = self.fabric.world_size == 1
-        self._say = partial(
-            _say, self.fabric.is_global_zero
-        )  # no method: a circle would keep the model after `del trainer`
-        self._portion = Portion("training", alone, self._say)
-        self._eval_portion = Portion("predicting", alone, self._say)
+        self._trained_on = model.trained_on if isinstance(model, Classifier) else None
         if isinstance(self.loss, nn.Module):
             self.fabric.to_device(self.loss)
 
@@ -111,34 +114,35 @@ class Trainer:
     def fit(self, train: Cohort, val: Cohort | None = None) -> Run:
         """Train, and keep the weights of the epoch with the best validation AUROC (ties: lower loss).
 
-        Without a validation set the last epoch's weights stay. When a GPU runs out of memory, fewer images go through the
-        model at once; a step is still that of the whole batch, for every loss (see ``memory.gradients``), except that
-        batch normalisation sees the smaller parts. Not under ``torchrun``. An epoch in which the model calls all validation
-        images one class (multilabel: calls no finding at all, or every one everywhere) is reported when it ends.
+        Without a validation set the last epoch's weights stay. An epoch in which the model calls all validation images one
+        class (multilabel: calls no finding at all, or every one everywhere) is reported when it ends.
 
         Raises:
             TrainingError: cohorts that do not fit each other or the model, a class missing from training or
-                validation, a loss that is not finite (named with epoch, batch and images), no memory for one image, a
-                checkpoint of another run, or stain to be varied in grey images.
+                validation, an optimizer that does not fit the model, a loss that is not finite (named with epoch, batch and
+                images), a GPU without enough memory, a checkpoint of another run, or stain to be varied in grey images.
             LateralityError: the augmentation mirrors images in which left and right mean something.
         """
         check_cohorts(train, val)
         if isinstance(self.augment, Augmentation):
             self.augment.check(train)
-        weights, loss = learning(self.model), self.loss or default_loss(train.task)
-        check_logits(self._answer(train.subset(train.table.index[:2])), train)
-        self._trained_on = needs(train)
+        loss = self.loss or default_loss(train.task)
+        check_logits(self._logits(Batches(train.subset(train.table.index[:2]), self.fabric.device)), train)
+        adam, scheduler = make_optimizer(self.optimizer, self.model, self.lr)
+        self._trained_on = InputSignature.of(train)
+        if isinstance(self.model, Classifier):
+            self.model.trained_on = self._trained_on
         data = Batches(train, self.fabric.device)
         val_data = None if val is None else Batches(val, self.fabric.device)
         self.run, self.start = None, {name: value.clone() for name, value in self.model.state_dict().items()}
-        adam = torch.optim.Adam(weights, lr=self.lr, fused=True)
-        with _random_state(self.seed, self.fabric.device) as generator:
-            progress, save = self._begin(train, val, loss, adam, generator)
+        with seeded(self.seed, self.fabric.device) as generator:
+            training = Training(self.model, adam, scheduler, generator)
+            progress, files = self._begin(training, train, val, loss)
             optimizer: Any = self.fabric.setup_optimizers(adam)
             with self._bar(progress.epoch, len(data)) as bar:
                 for epoch in range(progress.epoch + 1, self.epochs + 1):
                     began = time.perf_counter()
-                    rows = self._order(len(data), epoch, generator)
+                    rows = self.rows_of_epoch(len(data), epoch, generator)
                     record = {
                         "train_loss": self._train_epoch(optimizer, checked(loss), data, rows, epoch, generator, bar)
                     }
@@ -146,11 +150,13 @@ class Trainer:
                     record["images_per_second"] = len(rows) * self.fabric.world_size / record["seconds"]
                     if val is not None and val_data is not None:
                         record |= self._validate(val, val_data, checked(loss), epoch)
-                    progress.add(record, time.perf_counter() - began, self.model)
-                    save()
-                    bar.set_postfix_str(
-                        ", ".join(f"{k} {record[k]:.3f}" for k in ("train_loss", "val_auroc") if k in record)
-                    )
+                    progress.add(record, self.model)
+                    self._end_epoch(progress, scheduler)
+                    progress.seconds += time.perf_counter() - began
+                    if files is not None:
+                        files.save(progress, training)
+                    shown = {name: f"{record[name]:.3f}" for name in ("train_loss", "val_auroc") if name in record}
+                    bar.set_postfix_str(", ".join(f"{name} {value}" for name, value in shown.items()))
         adam.zero_grad(set_to_none=True)  # gradients take as much memory as the model, and nobody asks for them now
         if progress.best_weights:
             self.model.load_state_dict(progress.best_weights)
@@ -158,36 +164,22 @@ class Trainer:
         return self.run
 
     def _begin(
-        self, train: Cohort, val: Cohort | None, loss: Loss, adam: torch.optim.Adam, generator: torch.Generator
-    ) -> tuple[Progress, Callable[[], None]]:
-        """A new run, or the one in the checkpoint folder put back; and what writes its state (rank 0 only)."""
-        if self.checkpoint is None:
-            return Progress(), lambda: None
+        self, training: Training, train: Cohort, val: Cohort | None, loss: Loss
+    ) -> tuple[Progress, Checkpoint | None]:
+        """A new run, or the one in the checkpoint folder put back; and the folder (rank 0 only), if there is one."""
         files, saved = None, None
-        if self.fabric.is_global_zero:
+        if self.checkpoint is not None and self.fabric.is_global_zero:
             own: Settings = {"lr": self.lr, "batch size": self.batch_size, "seed": self.seed}
             own |= {"precision": str(self.fabric.strategy.precision.precision)}
-            own |= describe(self.model, train, val, loss, self.augment, self.sampler)
-            files = Checkpoint(self.checkpoint, own)
-            saved = files.load(self._say)
-        saved = self.fabric.broadcast(saved)
-        progress = Progress() if saved is None else restore(saved, self.model, adam, generator)
-
-        def save() -> None:
-            if files is not None:
-                files.save(progress, self.model, adam, generator)
-
-        if saved is None:
-            save()  # so that a kill in the first epoch, too, goes back to these very weights
-        elif progress.epoch > self.epochs:
-            raise TrainingError(
-                f"the checkpoint in {self.checkpoint} already holds {progress.epoch} epochs, more than epochs="
-                f"{self.epochs}. Ask for {progress.epoch} or more, or give another folder."
-            )
-        else:
-            done = "finished, nothing is trained" if progress.epoch == self.epochs else "going on"
-            self._say(f"checkpoint {self.checkpoint}: {progress.epoch} of {self.epochs} epochs done, {done}")
-        return progress, save
+            parts = {"loss": loss, "augment": self.augment, "sampler": self.sampler, "after_epoch": self.after_epoch}
+            files = Checkpoint(self.checkpoint, own | describe(training, train, val, **parts))
+            saved = files.load(self.epochs, self._say)
+        if self.checkpoint is not None:
+            saved = self.fabric.broadcast(saved)
+        progress = Progress() if saved is None else training.restore(*saved)
+        if files is not None and saved is None:
+            files.save(progress, training)  # so that a kill in the first epoch, too, goes back to these very weights
+        return progress, files
 
     def _train_epoch(
         self,
@@ -203,17 +195,19 @@ class Trainer:
         self._module.train()
         losses: list[Tensor] = []
         batches = list(cut(rows, max(1, self.batch_size // self.fabric.world_size)))
-        for number, batch in enumerate(batches, start=1):
-            with explained(f"training failed in epoch {epoch}, batch {number} of {len(batches)} ({len(batch)} images)"):
+        for step, batch in enumerate(batches, start=1):
+            with explained(f"training failed in epoch {epoch}, batch {step} of {len(batches)} ({len(batch)} images)"):
                 images, targets = data.read(batch)
                 if isinstance(self.augment, Augmentation):
                     images = self.augment(images, generator)
                 elif self.augment:
                     images = self.augment(images)
-                work = partial(self._gradients, optimizer, loss, images, targets)
-                losses.append(self._portion.fit(len(images), work))
+                optimizer.zero_grad(set_to_none=True)
+                value = loss(self._module(images).float(), targets)
+                self.fabric.backward(value)
                 optimizer.step()
-            if self.fabric.device.type == "cpu" or number % 16 == 0 or number == len(batches):
+                losses.append(value.detach())
+            if self.fabric.device.type == "cpu" or step % 16 == 0 or step == len(batches):
                 self._stop_unless_finite(losses, batches, epoch)  # on a GPU not at every step: it waits for the device
             bar.update(len(batch) * self.fabric.world_size)
         sizes = torch.tensor([len(batch) for batch in batches], dtype=torch.float64)
@@ -221,51 +215,75 @@ class Trainer:
         every: Any = self.fabric.all_gather(mean.to(self.fabric.device)) if self.fabric.world_size > 1 else mean
         return float(every.mean())
 
-    def _gradients(self, optimizer: Any, loss: Loss, images: Tensor, targets: Tensor, size: int) -> Tensor:
-        optimizer.zero_grad(set_to_none=True)  # a try that ran out of memory may have left some
-        return gradients(self.fabric, self._module, loss, images, targets, size)
-
     def _validate(self, val: Cohort, data: Batches, loss: Loss, epoch: int) -> dict[str, float]:
         logits = self._logits(data)
-        said = judge(val, probabilities(logits, val.task), epoch, self._say)
-        return {"val_loss": float(loss(logits, data.targets)), **said}
+        p = probabilities(logits, val.task)
+        metrics = validation_metrics(val, p)
+        if report := one_class_report(val, p, metrics):
+            self._say(f"epoch {epoch}: {report}")
+        return {"val_loss": float(loss(logits, data.targets)), **metrics}
 
-    # ------------------------------------------------------------------ predict
+    def _end_epoch(self, progress: Progress, scheduler: LRScheduler | None) -> None:
+        if scheduler is not None:
+            scheduler.step()
+        if self.after_epoch is None:
+            return
+        before = [weight.requires_grad for weight in self.model.parameters()]
+        self.after_epoch(self, dict(progress.records[-1]))
+        if self.fabric.world_size > 1 and before != [weight.requires_grad for weight in self.model.parameters()]:
+            raise TrainingError(
+                "under torchrun after_epoch= cannot change what learns: the processes would drift apart"
+            )
+
+    # ------------------------------------------------------------------ predict and save
 
     def predict(self, cohort: Cohort) -> Predictions:
         """Probabilities for every image, with all columns of the cohort's table.
 
         Raises:
-            TrainingError: a cohort whose classes, channels or size are not those of the training set.
+            TrainingError: a cohort whose classes, channels or size are not those of the training set, or a GPU without
+                enough memory.
         """
-        if self._trained_on not in (None, needs(cohort)):
+        if self._trained_on not in (None, InputSignature.of(cohort)):
             raise TrainingError(
                 f"the model was trained for the classes, channels and size {self._trained_on}; {cohort.name} has "
-                f"{needs(cohort)}. Load or relabel it like the training set."
+                f"{InputSignature.of(cohort)}. Load or relabel it like the training set."
             )
-        logits = self._answer(cohort)
+        logits = self._logits(Batches(cohort, self.fabric.device))
         check_logits(logits, cohort)
         p = probabilities(logits, cohort.task)
         give_memory_back()
         table = cohort.table.assign(**{f"p_{name}": p[:, k] for k, name in enumerate(cohort.classes)})
         return Predictions(table, cohort.classes, cohort.task)
 
-    def _answer(self, cohort: Cohort) -> Tensor:
-        what = f"{cohort.channels} x {cohort.size} x {cohort.size} pixels"
-        with explained(f"the model does not take the images of {cohort.name} ({what}); build it for this cohort"):
-            return self._logits(Batches(cohort, self.fabric.device))
+    def save(self, path: str | Path) -> None:
+        """Write the model to a safetensors file, with what ``mc.load_model`` needs to build it again.
+
+        Args:
+            path: e.g. "melanoma.safetensors"; its folder must be there. An older file is replaced.
+
+        Raises:
+            TrainingError: the model is not one of ``mc.build_model`` or was never trained, or the file cannot be written.
+        """
+        if self.fabric.is_global_zero:
+            save_model(self.model, path)
 
     def _logits(self, data: Batches) -> Tensor:
         """Logits of all images in order (float32), in evaluation mode; the mode is put back."""
-        with evaluation_mode(self._module), torch.inference_mode():
-            return self._eval_portion.fit(min(_EVAL_BATCH, len(data)), partial(self._forward, data))
-
-    def _forward(self, data: Batches, size: int) -> Tensor:
-        return torch.cat([self._module(data.read(rows)[0]).float() for rows in cut(range(len(data)), size)])
+        cohort, size = data.cohort, min(_EVAL_BATCH, 4 * self.batch_size)
+        what = f"{cohort.channels} x {cohort.size} x {cohort.size} pixels"
+        with (
+            evaluation_mode(self._module),
+            torch.inference_mode(),
+            explained(
+                f"the model does not take the images of {cohort.name} ({what})", advice="Build it for this cohort."
+            ),
+        ):
+            return torch.cat([self._module(data.read(rows)[0]).float() for rows in cut(range(len(data)), size)])
 
     # ------------------------------------------------------------------ inside
 
-    def _order(self, n: int, epoch: int, generator: torch.Generator) -> list[int]:
+    def rows_of_epoch(self, n: int, epoch: int, generator: torch.Generator) -> list[int]:
         """This process's rows of one epoch; all processes get equally many."""
         if self.sampler is None:
             rows = torch.randperm(n, generator=generator).tolist()
@@ -286,6 +304,10 @@ class Trainer:
                 f"{self.lr:g}), or use precision='fp32'."
             )
 
+    def _say(self, line: str) -> None:
+        if self.fabric.is_global_zero:
+            tqdm.write(line, file=sys.stdout)
+
     def _bar(self, done: int, images: int) -> tqdm:
         # On stdout: one line on stderr would break the stored outputs of a notebook.
         return tqdm(
@@ -297,17 +319,3 @@ class Trainer:
             disable=not (self.progress and self.fabric.is_global_zero),
             bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining} {rate_fmt} {postfix}",
         )
-
-
-def _say(first: bool, line: str) -> None:
-    if first:
-        tqdm.write(line, file=sys.stdout)
-
-
-@contextmanager
-def _random_state(seed: int, device: torch.device) -> Iterator[torch.Generator]:
-    """Seed everything for the block, deterministic kernels included, and put the global state back after it."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
-        torch.manual_seed(seed)
-        yield torch.Generator().manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What the model says on the validation set after an epoch, and whether it says one thing only."""
+"""Losses by task, and what the model says on the validation set after an epoch: its metrics, and the one-class check."""
 
 from collections.abc import Callable
 
@@ -38,41 +38,45 @@ def probabilities(logits: Tensor, task: Task) -> Floats:
     return (values.sigmoid() if task == "multilabel" else values.softmax(1)).numpy()
 
 
-def judge(val: Cohort, p: Floats, epoch: int, say: Callable[[str], None]) -> dict[str, float]:
-    """AUROC, accuracy and the number of classes called; what says one thing only is told.
+def validation_metrics(val: Cohort, p: Floats) -> dict[str, float]:
+    """AUROC, accuracy, the number of classes called, and but for findings balanced accuracy and the recall of every class.
 
     The AUROC of several classes is the mean of one against the rest; of several findings the mean over those that have
     both kinds of images. Of findings, a call is p >= 0.5, and accuracy is the share of assessed targets called rightly.
-    The recall of every class is given but for findings; balanced accuracy is its mean.
     """
     multilabel = val.task == "multilabel"
     calls = p >= _SURE if multilabel else p.argmax(1)[:, None] == np.arange(p.shape[1])
     truth = val.targets if multilabel else (val.targets[:, None] == np.arange(p.shape[1])).astype(np.float64)
     known = ~np.isnan(truth)
-    scores = [auroc(truth[known[:, k], k], p[known[:, k], k]) for k in range(p.shape[1])]
-    mean_auroc = float(np.nanmean(scores[1:] if val.task == "binary" else scores))
-    called = calls.any(0)
+    aurocs = [auroc(truth[known[:, k], k], p[known[:, k], k]) for k in range(p.shape[1])]
     right = calls == truth if multilabel else (calls & (truth == 1)).any(1)
-    if multilabel and (calls.all() or not calls.any()):
-        which, called_in = ("EVERY FINDING CALLED", "all") if calls.all() else ("NO FINDING CALLED", "none")
-        say(
-            f"epoch {epoch}: {which}, in {called_in} of the {len(val)} validation images is each of {', '.join(val.classes)} "
-            f"called (p from {p.min():.3f} to {p.max():.3f}, mean AUROC {mean_auroc:.2f})"
-        )
-    elif not multilabel and called.sum() == 1:
-        one = int(called.argmax())
-        shown = 1 if val.task == "binary" else one
-        say(
-            f"epoch {epoch}: ONE CLASS ONLY, all {len(val)} validation images are called {val.classes[one]} "
-            f"(p({val.classes[shown]}) from {p[:, shown].min():.3f} to {p[:, shown].max():.3f}, AUROC "
-            f"{np.mean(scores):.2f})"
-        )
-    said = {
-        "val_auroc": mean_auroc,
+    metrics = {
+        "val_auroc": float(np.nanmean(aurocs[1:] if val.task == "binary" else aurocs)),
         "val_accuracy": float(right[known].mean() if multilabel else right.mean()),
-        "val_classes_called": int(called.sum()),
+        "val_classes_called": int(calls.any(0).sum()),
     }
     if not multilabel:
         recall = {f"val_recall_{name}": float(right[val.targets == k].mean()) for k, name in enumerate(val.classes)}
-        said |= {"val_balanced_accuracy": float(np.mean(list(recall.values())))} | recall
-    return said
+        metrics |= {"val_balanced_accuracy": float(np.mean(list(recall.values())))} | recall
+    return metrics
+
+
+def one_class_report(val: Cohort, p: Floats, metrics: dict[str, float]) -> str:
+    """The one-class check: a line on a model that calls everything one class (no finding, or every one); else ""."""
+    of_auroc = f"AUROC {metrics['val_auroc']:.2f})"
+    if val.task == "multilabel":
+        if 0 < (p >= _SURE).mean() < 1:
+            return ""
+        which, called_in = ("EVERY FINDING CALLED", "all") if p.min() >= _SURE else ("NO FINDING CALLED", "none")
+        return (
+            f"{which}, in {called_in} of the {len(val)} validation images is each of {', '.join(val.classes)} called (p from "
+            f"{p.min():.3f} to {p.max():.3f}, mean {of_auroc}"
+        )
+    if metrics["val_classes_called"] > 1:
+        return ""
+    one = int(p[0].argmax())
+    shown = 1 if val.task == "binary" else one
+    return (
+        f"ONE CLASS ONLY, all {len(val)} validation images are called {val.classes[one]} (p({val.classes[shown]}) from "
+        f"{p[:, shown].min():.3f} to {p[:, shown].max():.3f}, {of_auroc}"
+    )
