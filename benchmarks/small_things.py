@@ -5,7 +5,6 @@
 The trainer against the bare step in CPU seconds of one thread: on a shared machine the wall clock also measures the others.
 """
 
-import os
 import subprocess
 import sys
 import time
@@ -37,34 +36,6 @@ def timed(work: Callable[[], object], clock: Callable[[], float]) -> list[float]
     return found
 
 
-FAULTS = """
-import resource, sys
-import numpy as np
-from medcourse.training.device import give_memory_back, keep_freed_memory
-def step():
-    arrays = [np.ones(2**20) for _ in range(20)]  # 8 MB each
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    step()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-if sys.argv[1] != "leave":
-    keep_freed_memory()
-step(); step(); step()
-print(faults())
-if sys.argv[1] == "give back":
-    give_memory_back()
-    print(faults())
-"""
-
-
-def page_faults(word: str) -> list[int]:
-    """Pages that a step of 160 MB takes from the system: kept ("keep", "give back") or given away ("leave"), and taken again."""
-    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
-    command = [sys.executable, "-c", FAULTS, word]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=plain)
-    return [int(line) for line in done.stdout.split()]
-
-
 def predictions(n: int = 10_000, groups: int = 4_000) -> mc.Predictions:
     """Random predictions of a rare disease."""
     rng = np.random.default_rng(0)
@@ -87,11 +58,6 @@ def main() -> None:
             f"new process: {what[:40]}",
             timed(lambda c=command: subprocess.run(c, check=True, capture_output=True), time.perf_counter),
         )
-    kept, taken_again = page_faults("give back")
-    [left] = page_faults("leave")
-    print(
-        f"page faults of a step of 160 MB: {kept} with freed memory kept, {left} without, {taken_again} after give_memory_back"
-    )
 
     films = mc.load("chest-xray-pneumonia", size=64)
     part = films.subset(films.table.sample(256, random_state=0).index)

@@ -1,6 +1,7 @@
 import gc
 import weakref
 from functools import partial
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -338,3 +339,25 @@ def test_a_model_goes_with_its_trainer():
         assert last() is None
     finally:
         gc.enable()
+
+
+def test_freed_memory_stays_unless_somebody_has_said_otherwise(monkeypatch: pytest.MonkeyPatch):
+    """What it saves is measured by benchmarks/freed_memory.py."""
+    asked: list[tuple[int, ...]] = []
+    libc = SimpleNamespace(mallopt=lambda *given: asked.append(given), malloc_trim=lambda *given: asked.append(given))
+    for name in ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", device.KEEP_MEMORY):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(device.sys, "platform", "linux")
+    monkeypatch.setattr(device.ctypes, "CDLL", lambda _: libc)
+    device.keep_freed_memory()
+    device.give_memory_back()
+    assert asked == [(-3, 32 * 2**20), (-1, 512 * 2**20), (0,)]  # M_MMAP_THRESHOLD and M_TRIM_THRESHOLD of malloc.h
+    for name, value in ((device.KEEP_MEMORY, "0"), ("MALLOC_TRIM_THRESHOLD_", "1000000")):
+        monkeypatch.setenv(name, value)
+        device.keep_freed_memory()
+        device.give_memory_back()
+        monkeypatch.delenv(name)
+    assert len(asked) == 3
+    monkeypatch.setenv(device.KEEP_MEMORY, "no")
+    with pytest.raises(ArgumentError, match="MEDCOURSE_KEEP_MEMORY='no'"):
+        device.keep_freed_memory()

@@ -15,6 +15,7 @@ from medcourse.errors import TrainingError
 
 Precision = Literal["auto", "fp32", "bf16"]
 PRECISION = "MEDCOURSE_PRECISION"
+KEEP_MEMORY = "MEDCOURSE_KEEP_MEMORY"
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of glibc's malloc.h
 
 
@@ -62,19 +63,31 @@ def make_fabric(device: str, precision: Precision) -> Fabric:
 def keep_freed_memory() -> None:
     """Let up to 512 MB that a training step has freed stay with the process until ``predict`` ends.
 
-    Linux with glibc; elsewhere nothing happens. Otherwise glibc gives the top of the heap back after every step and takes it again in the next, and the system fills each
-    page with zeros anew. Who has set MALLOC_TRIM_THRESHOLD_ or MALLOC_MMAP_THRESHOLD_ keeps that.
+    A setting of the whole process, on Linux with glibc; elsewhere nothing happens. Without it glibc gives the top of the heap
+    back after every step and takes it again in the next, and the system fills each page with zeros anew: a step on the CPU takes
+    a fifth longer (docs/BENCHMARKS.md). MEDCOURSE_KEEP_MEMORY=0 turns it off. Existing settings in MALLOC_TRIM_THRESHOLD_ or
+    MALLOC_MMAP_THRESHOLD_ are respected.
+
+    Raises:
+        ArgumentError: MEDCOURSE_KEEP_MEMORY is neither 0 nor 1.
     """
-    own = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & set(os.environ)
-    if sys.platform == "linux" and not own and hasattr(libc := ctypes.CDLL(None), "mallopt"):
+    if libc := _glibc():
         libc.mallopt(_M_MMAP_THRESHOLD, 32 * 2**20)  # the most that glibc itself would come to
         libc.mallopt(_M_TRIM_THRESHOLD, 512 * 2**20)
 
 
 def give_memory_back() -> None:
-    """Hand what is free to the system, after ``keep_freed_memory`` (glibc; elsewhere nothing happens)."""
-    if sys.platform == "linux" and hasattr(libc := ctypes.CDLL(None), "malloc_trim"):
+    """Hand what is free to the system, after ``keep_freed_memory``."""
+    if libc := _glibc():
         libc.malloc_trim(0)
+
+
+def _glibc() -> ctypes.CDLL | None:
+    """None where there is none, or where its heap is to be left alone."""
+    keep = one_of(KEEP_MEMORY, os.environ.get(KEEP_MEMORY) or "1", ("0", "1")) == "1"
+    own = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & set(os.environ)
+    libc = ctypes.CDLL(None) if keep and not own and sys.platform == "linux" else None
+    return libc if hasattr(libc, "mallopt") else None
 
 
 def _devices(kind: str, number: str) -> int | list[int]:

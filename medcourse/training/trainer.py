@@ -46,7 +46,8 @@ class Trainer:
         batch_size: images per step (over all processes).
         augment: a policy's name, an ``mc.Augmentation``, or any function of a batch of images; None for none.
         sampler: yields the row numbers of an epoch (``mc.BalancedSampler``); None shuffles all rows.
-        device: "auto", "cpu", "cuda", "cuda:1", "mps". All devices of a ``torchrun`` are used.
+        device: "auto", "cpu", "cuda", "cuda:1", "mps". All devices of a ``torchrun`` are used. On the CPU memory that a step
+            has freed stays with the process until ``predict`` ends, unless MEDCOURSE_KEEP_MEMORY is 0.
         precision: "auto" (what MEDCOURSE_PRECISION says; bf16 where the hardware has it when that is not set), "fp32"
             or "bf16".
         seed: of order, augmentation and dropout, MEDCOURSE_SEED_SHIFT added. Same seed, same machine, same result.
