@@ -1,6 +1,8 @@
 """The house: what a room may be, what it may take from another, what `import medcourse` loads, and what the wheel holds."""
 
 import ast
+import operator
+import re
 import subprocess
 import sys
 import tomllib
@@ -91,3 +93,16 @@ def test_every_place_that_tells_the_version_tells_the_same():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert citation["version"] == project["version"] == mc.__version__
     assert [author["name"] for author in citation["authors"]] == [author["name"] for author in project["authors"]]
+
+
+def names_in_the_words(page: str) -> list[str]:
+    """Each public name that the code blocks of DESIGN's first part use: ``Cohort.from_folder``, ``split``, ..."""
+    words = re.findall(r"```python\n(.*?)```", page.split("\n# Part 2")[0], flags=re.DOTALL)
+    return sorted(set(re.findall(r"\bmc\.(\w+(?:\.\w+)*)", "".join(words))))
+
+
+def test_every_name_in_part_1_of_the_design_exists():
+    names = names_in_the_words((ROOT / "docs" / "DESIGN.md").read_text(encoding="utf-8"))
+    assert "Cohort.from_folder" in names
+    for name in names:
+        operator.attrgetter(name)(mc)
