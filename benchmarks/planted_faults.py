@@ -1,4 +1,4 @@
-"""Runs with a known fault: the sets, the networks, and how each fault is planted.
+"""Runs with a known fault: the networks, and how each fault is planted.
 
 Three sets with disjoint groups are drawn: for training, for validation (both are shown to the diagnosis), and fresh images
 that neither the run nor the diagnosis sees; what they say decides whether a run is healthy or overfit (``diagnosis.py``).
@@ -12,20 +12,17 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-import medcourse as mc
 from medcourse.data.cohort import Cohort
 from medcourse.networks.models import Classifier, SimpleCNN, pixel_statistics
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Of one task; ``strengths`` says how strong each fault is planted, one value per variant; ``only``: what is planted,
-    if not everything; ``column``: of the table, to take the labels from; ``repeats``: seeds without a fault."""
+    """Of one task; ``images``: of a size in pixels, the cohort; ``train``, ``val``: images, ``share`` of the positive class in
+    both; ``strengths``: how strong each fault is planted, one value per variant."""
 
     name: str
-    cohort: str
-    relabel: dict[str, str] | None
-    positive: str
+    images: Callable[[int], Cohort]
     size: int
     train: int
     val: int
@@ -33,12 +30,8 @@ class Settings:
     lr: float
     epochs: int
     batch: int
-    seeds: tuple[int, ...]
-    models: tuple[str, ...]
+    seed: int
     strengths: dict[str, tuple[float, ...]]
-    only: tuple[str, ...] = ()
-    column: str = "label"
-    repeats: int = 3
 
 
 class BatchNorm(nn.Module):
@@ -81,40 +74,23 @@ class Setup:
         self.small: bool | None = None
 
     def build(self) -> nn.Module:
-        mean, std = pixel_statistics(self.train)
+        channels = self.train.channels
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.seed)
             if self.small is not None:
-                model: nn.Module = Classifier(Small(self.train.channels, 2, self.small), mean, std)
+                network: nn.Module = Small(channels, 2, self.small)
             elif self.name == "batch-norm":
-                model = Classifier(BatchNorm(self.train.channels, 2, 16 if self.settings.size < 40 else 12), mean, std)
-            elif self.name == "cnn":
-                model = Classifier(SimpleCNN(self.train.channels, 2, width=16), mean, std)
+                network = BatchNorm(channels, 2, 16 if self.settings.size < 40 else 12)
             else:
-                model = mc.build_model(self.name, self.train, seed=self.seed)
+                network = SimpleCNN(channels, 2, width=16)
+        model: nn.Module = Classifier(network, *pixel_statistics(self.train))
         for change in self.changes:
             model = change(model) or model
         return model
 
 
-def task(settings: Settings) -> Cohort:
-    """The task's images and labels."""
-    cohort = mc.load(settings.cohort, size=settings.size, phantom=False, progress=False)
-    if settings.column != "label":
-        named = cohort.table[settings.column].ne("")
-        part = cohort.subset(cohort.table.index[named])
-        table = part.table.assign(label=part.table[settings.column])
-        classes = sorted(table["label"].unique(), key=lambda name: name == settings.positive)
-        return Cohort(part.read(range(len(part))), table, classes, name=cohort.name)
-    return cohort.relabel(settings.relabel, positive=settings.positive) if settings.relabel else cohort
-
-
 def relabelled(cohort: Cohort, labels: np.ndarray) -> Cohort:
     return Cohort(cohort.read(range(len(cohort))), cohort.table.assign(label=labels), cohort.classes, name=cohort.name)
-
-
-def repainted(cohort: Cohort, pixels: np.ndarray) -> Cohort:
-    return Cohort(pixels, cohort.table, cohort.classes, name=cohort.name)
 
 
 def draw(cohort: Cohort, sizes: tuple[int, int, int], share: float, rng: np.random.Generator) -> list[Cohort]:
@@ -137,7 +113,7 @@ def draw(cohort: Cohort, sizes: tuple[int, int, int], share: float, rng: np.rand
 
 
 def plant(setup: Setup, fault: str, value: float) -> None:
-    """Break a run in one way; ``imbalance`` and ``overfitting`` were planted when the images were drawn."""
+    """Break a run in one way; ``imbalance`` was planted when the images were drawn, and of ``overfitting`` how few there are."""
     if fault == "learning-rate-too-high" or fault == "learning-rate-too-low":
         setup.lr = value
     elif fault == "frozen-weights":
@@ -164,10 +140,6 @@ def plant(setup: Setup, fault: str, value: float) -> None:
         setup.small = bool(value)
     elif fault in ("overfitting", "overfitting-last-epoch"):
         setup.epochs, setup.batch, setup.validate = 60, 8, fault == "overfitting"
-    elif fault == "shortcut":
-        setup.train, setup.val = (repainted(c, stamp(c, value, setup.rng)) for c in (setup.train, setup.val))
-    elif fault == "validation-one-class":
-        setup.val, setup.validate = setup.val.subset(setup.val.targets == 0), False
 
 
 def freeze(model: nn.Module) -> None:
@@ -190,15 +162,3 @@ def momentum(model: nn.Module, value: float) -> None:
 def kill(model: nn.Module, bias: float) -> None:
     layer = [m for m in model.modules() if isinstance(m, nn.Conv2d | nn.BatchNorm2d) and m.bias is not None][-1]
     nn.init.constant_(layer.bias, bias)
-
-
-def stamp(cohort: Cohort, kind: float, rng: np.random.Generator) -> np.ndarray:
-    """A white marker in the corner (0) or a brighter picture (1) in 97 % of the ill and 3 % of the others."""
-    pixels = cohort.read(range(len(cohort)))
-    marked = rng.random(len(cohort)) < np.where(cohort.targets == 1, 0.97, 0.03)
-    side = cohort.size // 8
-    if kind == 0:
-        pixels[marked, :, :side, :side] = 255
-    else:
-        pixels[marked] = np.clip(pixels[marked].astype(int) + 70, 0, 255).astype(np.uint8)
-    return pixels

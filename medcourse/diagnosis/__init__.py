@@ -1,20 +1,32 @@
 """Why does it predict one class? The cause of a failed training run, found by measuring and by short trainings of copies."""
 
-import random
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 
 from medcourse.data.cohort import Cohort
 from medcourse.diagnosis.evidence import Evidence
-from medcourse.diagnosis.rules import BEFORE_FIT, RULES, Cause, labels_constant
-from medcourse.errors import TrainingError
+from medcourse.diagnosis.rules import RULES, labels_constant
+from medcourse.errors import ArgumentError, TrainingError
+from medcourse.training.preconditions import check_cohorts
 from medcourse.training.trainer import Trainer
 
 __all__ = ["Cause", "Diagnosis", "diagnose_training"]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """Why a run failed.
+
+    Attributes:
+        name: one of the names in ``diagnose_training``.
+        evidence: what was measured, with the numbers.
+        remedy: lines of code to try.
+    """
+
+    name: str
+    evidence: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -43,51 +55,39 @@ class Diagnosis:
 def diagnose_training(trainer: Trainer, train: Cohort, val: Cohort) -> Diagnosis:
     """Measure a finished run and name what made it fail.
 
-    What stands in the configuration is read first (labels and order as the trainer draws them, what learns, the numbers
-    that reach the first layer, what the model gives out). A run that has not learned is then repeated in small: copies
-    of the model at its start are trained for some seconds on 64 images at other learning rates. Scores, statistics of
-    batch normalisation, brightness and borders come last. The trainer, its model and the global random state stay as they are.
-    ``benchmarks/diagnosis_time.py`` tells how long it takes.
-
-    A fit that was refused (one class only, nothing learns) or that stopped (loss not finite) can be diagnosed too.
+    What can be read off the run is read first: the labels that an epoch draws, what learns, the numbers that reach the first
+    layer, what the model gives out, the losses of the epochs. If the run has not learned, copies of the model are trained for
+    some seconds on 16 images at other learning rates. The trainer, its model and torch's random state stay as they are.
+    ``benchmarks/diagnosis.py`` tells how often it is right, ``benchmarks/diagnosis_time.py`` how long it takes.
 
     Args:
-        trainer: after ``fit``.
+        trainer: after ``fit``. A fit that was refused, or that stopped, has said why itself.
         train, val: the cohorts that ``fit`` was given; binary or multiclass.
 
     Returns:
         A ``Diagnosis``. Causes by name: imbalance, learning-rate-too-high, learning-rate-too-low, frozen-weights,
         input-not-normalised, labels-constant, labels-shuffled (or images without signal), softmax-before-cross-entropy,
-        threshold-unreachable, unshuffled-batches, batch-norm-statistics, dead-relus, capacity-too-small, overfitting,
-        shortcut, validation-one-class.
+        threshold-unreachable, unshuffled-batches, batch-norm-statistics, dead-relus, capacity-too-small, overfitting.
 
     Raises:
-        TrainingError: multilabel cohorts, cohorts that do not fit each other, or a trainer that has not been fitted.
+        ArgumentError: ``trainer`` is not a Trainer, or ``val`` is None.
+        TrainingError: multilabel cohorts, cohorts that ``fit`` would refuse, or a trainer without a finished run.
     """
-    for cohort in (train, val):
-        if cohort.task == "multilabel":
-            raise TrainingError(f"{cohort.name} is multilabel; diagnose one finding: relabel({{...}}, positive=...)")
-    if (train.classes, train.channels, train.size) != (val.classes, val.channels, val.size):
-        raise TrainingError(f"the cohorts differ in classes, channels or size: {train}; {val}")
-    with _random_state_kept(trainer):
-        evidence = Evidence(trainer, train, val)
-        nothing_to_learn = trainer.start is None or labels_constant(evidence) is not None
-        rules = BEFORE_FIT if nothing_to_learn else RULES
-        causes = [cause for rule in rules if (cause := rule(evidence)) is not None]
-        if trainer.start is None and not causes:
-            raise TrainingError("this trainer has not been fitted; call trainer.fit(train, val) first")
-        return Diagnosis(evidence.collapsed, causes)
-
-
-@contextmanager
-def _random_state_kept(trainer: Trainer) -> Iterator[None]:
-    """Seeded inside; torch's, numpy's and Python's global random states are put back."""
-    of_python, of_numpy = random.getstate(), np.random.get_state()  # noqa: NPY002 (a sampler may use it)
+    if not isinstance(trainer, Trainer):
+        raise ArgumentError(f"trainer must be an mc.Trainer that has been fitted, not {type(trainer).__name__}")
+    if val is None:
+        raise ArgumentError("val=None: the diagnosis needs a validation set")
+    check_cohorts(train, val)
+    if train.task == "multilabel":
+        raise TrainingError(f"{train.name} is multilabel; diagnose one finding: relabel({{...}}, positive=...)")
+    if trainer.run is None:
+        raise TrainingError(
+            "this trainer has no finished run; call trainer.fit(train, val) first. A fit that stops says why itself."
+        )
     device = trainer.fabric.device
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(trainer.seed)
-        try:
-            yield
-        finally:
-            random.setstate(of_python)
-            np.random.set_state(of_numpy)  # noqa: NPY002
+        evidence = Evidence(trainer, trainer.run, train, val)
+        rules = RULES if labels_constant(evidence) is None else {"labels-constant": labels_constant}
+        causes = [Cause(name, *found) for name, rule in rules.items() if (found := rule(evidence))]
+        return Diagnosis(evidence.collapsed, causes)

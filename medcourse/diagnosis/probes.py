@@ -1,18 +1,16 @@
-"""Short trainings of copies: the same start, a few images, other learning rates."""
+"""Short trainings of copies: one small batch, several learning rates."""
 
 import copy
-import time
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-_LADDER = (1e-4, 1e-3, 1e-2)  # where Adam usually learns
-_STEPS, _FEWEST = 60, 16
-_SECONDS = 12.0  # for all rungs together
-_BY_HEART = 0.01  # cross-entropy at which nothing is left to learn
+RATES = (1e-3, 1e-4, 1e-2)  # where Adam usually learns, the likeliest first
+STEPS = 60
+_BY_HEART = 0.05  # cross-entropy at which a training stops: nothing is left to learn
+_LEARNED = 0.9  # accuracy
 
 
 @dataclass(frozen=True)
@@ -24,55 +22,41 @@ class Result:
 
 
 class Probes:
-    """Trainings of copies of a model on the same images.
+    """Trainings of copies of a model on one batch, each made when it is first asked for.
 
     Args:
-        model: as it was before training; copied for each training.
-        images: float in [0, 1], n x C x H x W: one batch, which is learned by heart. targets: int64, n.
-        lr: the trainer's learning rate.
+        model: copied for each training.
+        images: float in [0, 1], n x C x H x W.
+        targets: int64, n.
     """
 
-    def __init__(self, model: nn.Module, images: Tensor, targets: Tensor, lr: float) -> None:
-        self._model, self._images, self._targets, self.lr = model, images, targets, lr
+    def __init__(self, model: nn.Module, images: Tensor, targets: Tensor) -> None:
+        self._model, self._images, self._targets = model, images, targets
+        self._results: dict[float, Result] = {}
 
-    @cached_property
-    def _step_seconds(self) -> float:
-        began = time.perf_counter()
-        self.train(self.lr, 2)
-        return (time.perf_counter() - began) / 3
+    def at(self, lr: float) -> Result:
+        """After up to ``STEPS`` steps at a learning rate; at 0: before any."""
+        if lr not in self._results:
+            self._results[lr] = self._train(lr)
+        return self._results[lr]
 
-    @cached_property
-    def steps(self) -> int:
-        """Steps of each training; fewer when the model is slow."""
-        return int(min(_STEPS, max(_FEWEST, _SECONDS / (len(_LADDER) + 1) / self._step_seconds)))
+    def first_to_learn(self, rates: list[float]) -> float | None:
+        """The first of these learning rates at which the batch is learned by heart."""
+        return next((rate for rate in rates if self.at(rate).accuracy > _LEARNED), None)
 
-    @cached_property
-    def before(self) -> Result:
-        """Before any step."""
-        return self.train(self.lr, 0)
+    def told(self, lr: float, other: float) -> str:
+        """The losses before, at the run's learning rate and at another, in words."""
+        return (
+            f"up to {STEPS} steps on one batch of {len(self._targets)} training images bring its loss from {self.at(0).loss:.2f} "
+            f"to {self.at(lr).loss:.3g} at lr={lr:g}, to {self.at(other).loss:.3g} at lr={other:g}"
+        )
 
-    @cached_property
-    def own(self) -> Result:
-        """At the trainer's learning rate."""
-        return self.train(self.lr, self.steps)
-
-    @cached_property
-    def others(self) -> dict[float, Result]:
-        """At the usual learning rates that are not within a factor of 5 of the trainer's."""
-        rates = [rate for rate in _LADDER if max(rate / self.lr, self.lr / rate) >= 5]
-        return {rate: self.train(rate, self.steps) for rate in rates}
-
-    @cached_property
-    def memorised(self) -> float:
-        """The best accuracy on the batch after any of these trainings."""
-        return max(result.accuracy for result in (self.own, *self.others.values()))
-
-    def train(self, lr: float, steps: int) -> Result:
-        """Adam for ``steps`` on the batch, every weight that learns; fewer when the batch is learned by heart or lost."""
+    def _train(self, lr: float) -> Result:
+        """Adam, every weight that learns; it stops when the batch is learned by heart, or the loss is not finite."""
         model = copy.deepcopy(self._model)
         adam = torch.optim.Adam([weight for weight in model.parameters() if weight.requires_grad], lr=lr, fused=True)
         model.train()
-        for _ in range(steps):
+        for _ in range(STEPS if lr else 0):
             adam.zero_grad(set_to_none=True)
             loss = F.cross_entropy(model(self._images).float(), self._targets)
             if not _BY_HEART < float(loss.detach()) < float("inf"):
@@ -84,8 +68,8 @@ class Probes:
                 module.eval()
         with torch.no_grad():
             logits = model(self._images).float()
-        left = float(F.cross_entropy(logits, self._targets))
+        left = F.cross_entropy(logits, self._targets)
         return Result(
-            left if torch.isfinite(logits).all() else float("inf"),
+            float(left) if torch.isfinite(left) else float("inf"),
             float((logits.argmax(1) == self._targets).float().mean()),
         )
