@@ -1,6 +1,7 @@
 """What can be measured about a finished run, each when a rule first asks for it. Only copies of the model are run."""
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -260,8 +261,9 @@ class Evidence:
         model = copy.deepcopy(self.model)
         for layer in model.modules():
             weights = list(layer.parameters(recurse=False))
-            if weights and all(weight.requires_grad for weight in weights) and hasattr(layer, "reset_parameters"):
-                layer.reset_parameters()
+            draw: Callable[[], None] | None = getattr(layer, "reset_parameters", None)
+            if draw and weights and all(weight.requires_grad for weight in weights):
+                draw()
         return self._probes(model)
 
     @cached_property

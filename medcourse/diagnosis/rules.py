@@ -11,7 +11,6 @@ import numpy as np
 from medcourse.diagnosis.evidence import Evidence
 from medcourse.diagnosis.probes import RATES, STEPS
 
-
 Found = tuple[str, str] | None  # what was measured, with the numbers, and lines of code to try
 
 
