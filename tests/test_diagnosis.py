@@ -285,7 +285,13 @@ def test_the_remedy_names_the_model_at_hand(sets):
     trainer = fitted(train, val, mc.build_model("simple-cnn", train), lr=1.0, epochs=2)
     cause = diagnose_training(trainer, train, val).causes[0]
     assert cause.name == "learning-rate-too-high"
-    assert "resnet18" not in cause.remedy
+    assert "mc.build_model('simple-cnn', train)" in cause.remedy
+
+
+def test_the_learning_rate_of_an_optimizer_of_ones_own_is_not_judged(sets):
+    train, val = sets
+    trainer = fitted(train, val, optimizer=lambda model: torch.optim.SGD(model.parameters(), lr=1e-7))
+    assert "learning-rate-too-low" not in [cause.name for cause in diagnose_training(trainer, train, val).causes]
 
 
 def test_labels_that_show_in_the_pictures_and_labels_that_do_not(sets):

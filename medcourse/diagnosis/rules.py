@@ -71,6 +71,8 @@ def unshuffled_batches(e: Evidence) -> Found:
 
 
 def learning_rate_too_high(e: Evidence) -> Found:
+    if e.trainer.optimizer is not None:  # its rates may differ by layer and by epoch
+        return None
     unusual = e.trainer.lr >= 5 * max(RATES)  # batch normalisation may forgive it in training: then validation tells
     losses = e.losses if unusual else e.losses[["train_loss"]]
     highest, late = losses.max().max(), losses.tail(max(1, len(losses) // 3)).median().max()
@@ -93,7 +95,7 @@ def learning_rate_too_high(e: Evidence) -> Found:
 
 def learning_rate_too_low(e: Evidence) -> Found:
     lr = e.trainer.lr
-    higher = [rate for rate in RATES if rate >= 5 * lr]
+    higher = [rate for rate in RATES if rate >= 5 * lr and e.trainer.optimizer is None]
     if not higher or e.train_loss_reduction >= 0.1 or e.further.at(lr).loss < 0.7 * e.further.at(0).loss:
         return None  # if it can learn, what it was given has no signal
     rate = e.further.first_to_learn(higher)
