@@ -11,6 +11,7 @@ import pytest
 from medcourse.data.cohort import Cohort
 from medcourse.data.fetch import MIRROR, make_mirror_absolute
 from medcourse.errors import SourceError
+from medcourse.evaluation.predictions import Predictions
 
 make_mirror_absolute()
 HANGS = 1800  # seconds after which a process counts as hanging; a slow or busy machine may take many minutes
@@ -68,6 +69,12 @@ def make_multilabel(n: int = 400, size: int = 8, seed: int = 0, **more) -> Cohor
     ).assign(group=[f"g{row // 2:03d}" for row in range(n)])
     table.loc[table.index[::10], "y_mass"] = np.nan
     return Cohort(rng.integers(0, 255, (n, 1, size, size), dtype=np.uint8), table, list(shares), **more)
+
+
+def predictions(targets, scores, **columns) -> Predictions:
+    """Binary predictions, classes healthy and ill."""
+    table = pd.DataFrame({"label": targets, "p_ill": scores, **columns}, index=[f"i{k}" for k in range(len(targets))])
+    return Predictions(table, ("healthy", "ill"))
 
 
 def small_network(name: str, cohort: Cohort, weights: str | None = None, **more):

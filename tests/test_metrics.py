@@ -11,11 +11,7 @@ from medcourse.evaluation.metrics import compare, evaluate
 from medcourse.evaluation.predictions import Predictions
 from medcourse.evaluation.ranking import METRICS, Ranking, against_rest, auroc, aurocs, recalls
 from medcourse.evaluation.thresholds import confusion
-
-
-def predictions(targets, scores, **columns) -> Predictions:
-    table = pd.DataFrame({"label": targets, "p_ill": scores, **columns}, index=[f"i{k}" for k in range(len(targets))])
-    return Predictions(table, ("healthy", "ill"))
+from tests.conftest import predictions
 
 
 def simulate(n: int = 200, prevalence: float = 0.3, decimals: int = 9, seed: int = 0, shift: float = 1.5):

@@ -5,11 +5,7 @@ import pytest
 from medcourse.errors import ArgumentError, EvaluationError, LeakageError
 from medcourse.evaluation.predictions import Predictions
 from medcourse.evaluation.thresholds import choose_threshold, confusion
-
-
-def predictions(targets, scores, **columns) -> Predictions:
-    table = pd.DataFrame({"label": targets, "p_ill": scores, **columns}, index=[f"i{k}" for k in range(len(targets))])
-    return Predictions(table, ("healthy", "ill"))
+from tests.conftest import predictions
 
 
 def random_predictions(seed: int, n: int = 80) -> Predictions:
