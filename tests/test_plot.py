@@ -29,24 +29,6 @@ def looks(lines) -> list[tuple]:
     return [(line.get_color(), line.get_marker(), line.get_linestyle()) for line in lines]
 
 
-def histories(n: int) -> dict[str, pd.DataFrame]:
-    return {f"run {k}": pd.DataFrame({"val_auroc": [0.5, 0.5 + k / 40]}, index=[1, 2]) for k in range(n)}
-
-
-@pytest.mark.parametrize("n", [1, 4, 5, 16])
-def test_every_run_is_drawn_and_none_looks_like_another(n: int):
-    axis = plot.history(histories(n))
-    assert [line.get_label() for line in axis.get_lines()] == list(histories(n))
-    assert len(set(looks(axis.get_lines()))) == n
-    assert [line.get_ydata()[1] for line in axis.get_lines()] == [0.5 + k / 40 for k in range(n)]
-    assert [text.get_text() for text in axis.get_legend().get_texts()] == list(histories(n))
-
-
-def test_a_history_without_the_column_is_refused():
-    with pytest.raises(EvaluationError, match="the history of 'run 0' has no 'val_f1'"):
-        plot.history(histories(1), column="val_f1")
-
-
 @pytest.mark.parametrize("n", [0, 3, 4, 9])
 def test_every_mark_is_drawn_and_none_looks_like_another(n: int):
     marks = {f"rule {k}": (k + 1) / 10 for k in range(n)}
@@ -83,7 +65,6 @@ def test_evaluations_and_differences_stand_side_by_side():
 @pytest.mark.parametrize(
     ("draw", "most"),
     [
-        (lambda n: plot.history(histories(n)), "17 runs are more .* at most 16"),
         (lambda n: plot.thresholds(predictions(), dict.fromkeys(map(str, range(n)), 0.5)), "17 marks .* at most 9"),
         (lambda n: plot.side_by_side(dict.fromkeys(map(str, range(n)), pd.DataFrame())), "17 tables .* at most 16"),
     ],

@@ -39,7 +39,7 @@ def test_what_is_filled_in_and_what_is_kept():
     assert pred.table["p_healthy"].tolist() == pytest.approx([0.1, 0.5, 0.8, 0.9])
     assert pred.table["age"].tolist() == [40, 41, 42, 43]
     assert pred.table.index.name == "image_id"
-    assert pred.groups.tolist() == ["g1", "g1", "g2", "g3"]
+    assert pred.table["group"].tolist() == ["g1", "g1", "g2", "g3"]
     assert repr(pred) == "Predictions: 4 images, 3 groups (healthy 2, ill 2)"
     pred.table["p_ill"] = 0.0
     pd.testing.assert_frame_equal(given, untouched)
@@ -55,7 +55,7 @@ def test_positive_is_the_second_class_as_stated_not_by_alphabet():
 def test_an_image_id_column_and_no_group():
     pred = Predictions(small().rename_axis("image_id").reset_index().drop(columns="group"), CLASSES)
     assert pred.table.index.tolist() == ["a", "b", "c", "d"]
-    assert pred.groups.tolist() == ["a", "b", "c", "d"]
+    assert pred.table["group"].tolist() == ["a", "b", "c", "d"]
 
 
 def test_integer_labels_are_positions_unless_they_are_names():
@@ -177,7 +177,7 @@ def test_one_finding_is_binary_and_drops_what_was_not_assessed():
     assert mass.table.index.tolist() == ["a", "c"]
     assert mass.targets.tolist() == [0, 1]
     assert mass.scores.tolist() == [0.3, 0.7]
-    assert mass.groups.tolist() == ["g1", "g2"]
+    assert mass.table["group"].tolist() == ["g1", "g2"]
     assert mass.table["age"].tolist() == [40, 42]
     assert evaluate(mass, n_boot=50).loc["auroc", "value"] == 1.0
     assert choose_threshold(mass) == 0.7
@@ -196,9 +196,9 @@ def test_findings_that_are_none():
     pred = Predictions(findings(y_mass=np.nan), BOTH)
     with pytest.raises(EvaluationError, match="no image was assessed for 'mass'"):
         pred.finding("mass")
-    with pytest.raises(EvaluationError, match="no finding 'hernia'; its findings are edema, mass"):
+    with pytest.raises(EvaluationError, match="no finding 'hernia' in multilabel predictions of edema, mass"):
         pred.finding("hernia")
-    with pytest.raises(EvaluationError, match="no finding 'ill'; it is binary"):
+    with pytest.raises(EvaluationError, match="no finding 'ill' in binary"):
         Predictions(small(), CLASSES).finding("ill")
 
 

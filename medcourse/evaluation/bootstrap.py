@@ -53,15 +53,11 @@ def bootstrap(
         statistic: function of the table (of all tables, in order) that gives a number, or a dict or Series of numbers by
             name; NaN where it is undefined. In a drawn table the column ``group`` holds numbers, so that two copies of a
             patient count as two patients.
-        ci: level of the intervals, in (0, 1); None: the values alone.
-        n_boot: number of draws.
-        group: table column that names what is independent (patient, lesion), or None: every row.
-        seed: of the draws.
+        ci, n_boot, group, seed: as in ``mc.evaluate``.
 
     Returns:
-        DataFrame, index ``statistic`` (the names, or "statistic" for a bare number); columns value, low, high (float64),
-        method (how the interval was made, or why there is none), undefined_draws (left out because the statistic was NaN
-        in them). ``.attrs["method"]`` tells the number of groups and draws.
+        DataFrame, index ``statistic`` (the names, or "statistic" for a bare number); columns value, low, high, method,
+        undefined_draws (left out because the statistic was NaN in them) as in ``mc.evaluate``.
 
     Raises:
         ArgumentError: ``ci``, ``n_boot`` or ``seed`` is outside its range.
@@ -70,7 +66,8 @@ def bootstrap(
     tables = [table] if isinstance(table, pd.DataFrame) else list(table)
     if not tables or not all(isinstance(one, pd.DataFrame) and len(one) for one in tables):
         raise EvaluationError("give a DataFrame with one row per image, or several in a tuple; none may be empty")
-    plans = [Resampling.of(one, group, ci, n_boot, (seed, k) if k else seed) for k, one in enumerate(tables)]
+    seed = arguments.whole_number("seed", seed)
+    plans = [Resampling.of(one, group, ci, n_boot, seed + k) for k, one in enumerate(tables)]
     value = _named(statistic(*tables))
     drawn = zip(*(_drawn(one, plan, group) for one, plan in zip(tables, plans, strict=True)), strict=True)
     samples = np.array([_named(statistic(*one)).reindex(value.index) for one in drawn]).reshape(-1, len(value))
@@ -108,7 +105,7 @@ class Resampling:
     n: int
     ci: float | None
     n_boot: int
-    seed: Any
+    seed: int
 
     @classmethod
     def of(
@@ -117,7 +114,7 @@ class Resampling:
         group: str | None = "group",
         ci: float | None = 0.95,
         n_boot: int = 2000,
-        seed: Any = 0,
+        seed: int = 0,
     ) -> "Resampling":
         """The clusters that a table column names; ``None``: every row its own.
 
@@ -125,16 +122,14 @@ class Resampling:
             ArgumentError: ``ci`` is not in (0, 1), or too few draws to show both ends, or a seed below 0.
             EvaluationError: there is no such column, or it has gaps.
         """
-        for one in seed if isinstance(seed, tuple) else (seed,):
-            arguments.whole_number("seed", one)
-        least = 1 if ci is None else int(np.ceil(round(2 / (1 - arguments.share("ci", ci)), 6)))
-        n_boot = arguments.whole_number("n_boot", n_boot, least) if ci is not None else 0
+        arguments.whole_number("seed", seed)
+        least = 0 if ci is None else int(np.ceil(round(2 / (1 - arguments.share("ci", ci)), 6)))
+        n_boot = 0 if ci is None else arguments.whole_number("n_boot", n_boot, least)
         if group is None:
             return cls(np.arange(len(table)), len(table), ci, n_boot, seed)
         if not isinstance(group, str) or group not in table.columns:
-            columns = list(table.columns)
             raise EvaluationError(
-                f"group={group!r} is none of the columns {columns}; group=None resamples single images"
+                f"group={group!r} is none of the columns {list(table.columns)}; None: every image alone"
             )
         codes, names = pd.factorize(table[group])
         if (codes < 0).any():

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from medcourse.errors import ArgumentError
-from medcourse.evaluation.bootstrap import Limits
+from medcourse.evaluation.bootstrap import Limits, Resampling
 
 PROPORTIONS = ("sensitivity", "specificity", "ppv", "npv", "accuracy")
 
@@ -67,28 +67,30 @@ def predictive_values(sensitivity: ArrayLike, specificity: ArrayLike, prevalence
 def limits_at_edge(
     values: Mapping[str, float],
     drawn: Mapping[str, Limits],
-    units: Mapping[str, int],
-    noun: str,
-    ci: float,
+    among: Mapping[str, NDArray[np.bool_]],
+    plan: Resampling,
     prevalence: float | None,
 ) -> dict[str, Limits]:
-    """Exact limits of the ``PROPORTIONS`` whose value is exactly 0 or 1, by name.
+    """Exact limits of the ``PROPORTIONS`` whose value is exactly 0 or 1, by name; none without ``plan.ci``.
 
     At a prevalence PPV, NPV and accuracy follow from the limits of sensitivity and specificity, with which they grow.
 
     Args:
         values: the proportions of the set itself; NaN = undefined.
         drawn: bootstrap limits of sensitivity and specificity, used where only the other one is at an edge.
-        units: number of clusters among the images of each proportion's denominator.
-        noun: "groups" or "images".
-        ci: level of the interval, e.g. 0.95.
+        among: the images (bool, N) of each proportion's denominator.
+        plan: what is independent, and the level.
         prevalence: the prevalence that they are restated at, or None.
     """
-    exact = {
-        name: Limits(*clopper_pearson_at_edge(values[name], units[name], ci), f"Clopper-Pearson ({units[name]} {noun})")
-        for name in (PROPORTIONS if prevalence is None else PROPORTIONS[:2])
-        if values[name] in (0, 1)
-    }
+    exact: dict[str, Limits] = {}
+    if plan.ci is None:
+        return exact
+    for name in PROPORTIONS if prevalence is None else PROPORTIONS[:2]:
+        if values[name] in (0, 1):
+            n = plan.units(among[name])
+            exact[name] = Limits(
+                *clopper_pearson_at_edge(values[name], n, plan.ci), f"Clopper-Pearson ({n} {plan.noun})"
+            )
     if prevalence is None:
         return exact
     sens, spec = (_known(name, exact, drawn) for name in PROPORTIONS[:2])

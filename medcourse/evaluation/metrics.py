@@ -134,20 +134,15 @@ def _aligned(before: Predictions, after: Predictions) -> Predictions:
         raise EvaluationError(
             f"before has the classes {before.classes} ({before.task}), after {after.classes} ({after.task})"
         )
-    for name, one, other in (("before", before, after), ("after", after, before)):
-        alone = one.table.index.difference(other.table.index, sort=False)
-        if len(alone):
-            raise EvaluationError(
-                f"compare needs the same images on both sides; {len(alone)} are only in {name}, "
-                f"e.g. {alone[:3].tolist()}"
-            )
+    alone = before.table.index.symmetric_difference(after.table.index, sort=False)
+    if len(alone):
+        raise EvaluationError(f"{len(alone)} images are only on one side of the comparison, e.g. {alone[:3].tolist()}")
     after = Predictions(after.table.loc[before.table.index], after.classes, after.task)
     alike = (before.targets == after.targets) | (np.isnan(before.targets) & np.isnan(after.targets))
     differ = before.table.index[~alike.reshape(len(before), -1).all(axis=1)]
     if len(differ):
         raise EvaluationError(
-            f"{len(differ)} images have another label before than after, e.g. {differ[:3].tolist()}; compare two "
-            "models against one reference standard"
+            f"{len(differ)} images have another label before than after, e.g. {differ[:3].tolist()}: compare with one reference"
         )
     return after
 
@@ -207,17 +202,14 @@ def _with_exact(
 ) -> list[Limits]:
     """The limits of one class, with exact ones at 0 and 1, and the reason where a metric is undefined."""
     value, limits = dict(zip(METRICS, values.tolist(), strict=True)), dict(zip(METRICS, drawn, strict=True))
-    positive, negative, known = truth == 1, truth == 0, ~np.isnan(truth)
-    among = (positive, negative, known & called, known & ~called, known)
-    if plan.ci is not None:
-        units = {name: plan.units(images) for name, images in zip(PROPORTIONS, among, strict=True)}
-        limits |= limits_at_edge(value, limits, units, plan.noun, plan.ci, prevalence)
-
-    empty = {
-        "there is no positive image": positive,
-        "there is no negative image": negative,
-        "no image is called positive": among[2],
-        "no image is called negative": among[3],
+    known = ~np.isnan(truth)
+    images = {
+        "there is no positive image": truth == 1,
+        "there is no negative image": truth == 0,
+        "no image is called positive": known & called,
+        "no image is called negative": known & ~called,
     }
-    why = f"undefined: {' and '.join(text for text, images in empty.items() if not images.any())}"
+    among = dict(zip(PROPORTIONS, (*images.values(), known), strict=True))
+    limits |= limits_at_edge(value, limits, among, plan, prevalence)
+    why = f"undefined: {' and '.join(text for text, some in images.items() if not some.any())}"
     return [Limits(np.nan, np.nan, why) if np.isnan(value[name]) else limits[name] for name in METRICS]

@@ -87,11 +87,6 @@ class Predictions:
         """P(positive class), float64, N, in [0, 1]; EvaluationError unless binary."""
         return self.probabilities[:, self.classes.index(self.positive)]
 
-    @property
-    def groups(self) -> NDArray[Any]:
-        """The group (patient, lesion) of every image, N."""
-        return self.table["group"].to_numpy()
-
     def called(self, threshold: float = 0.5) -> NDArray[np.int64]:
         """The class that each image is called, int64, N, as a position in ``classes``.
 
@@ -119,10 +114,9 @@ class Predictions:
             EvaluationError: not multilabel, no such finding, or no image was assessed for it.
         """
         if self.task != "multilabel" or name not in self.classes:
-            findings = (
-                f"its findings are {', '.join(self.classes)}" if self.task == "multilabel" else f"it is {self.task}"
+            raise EvaluationError(
+                f"no finding '{name}' in {self.task} predictions of {', '.join(map(str, self.classes))}"
             )
-            raise EvaluationError(f"these predictions have no finding '{name}'; {findings}")
         target = self.targets[:, self.classes.index(name)]
         assessed = ~np.isnan(target)
         if not assessed.any():

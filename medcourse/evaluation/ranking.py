@@ -54,10 +54,8 @@ class Ranking:
 
         last = np.flatnonzero(np.append(score[1:] != score[:-1], True))  # the last image of each run of equal scores
         of_positives = np.searchsorted(last, self.positives)
-        runs = np.unique(of_positives)  # those that hold a positive image
-        self.run_positives = (
-            np.searchsorted(of_positives, runs, side="right") - 1
-        )  # the last of it, among the positives
+        runs = np.unique(of_positives)  # those that hold a positive image; the last one of it, among the positives:
+        self.run_positives = np.searchsorted(of_positives, runs, side="right") - 1
         self.run_starts, self.run_ends = np.append(0, last[:-1] + 1)[runs], last[runs]
 
     def metrics(self, weights: NDArray[np.int64], prevalence: float | None = None) -> Floats:
@@ -121,9 +119,7 @@ class Ranking:
         defined = (positives > 0) & (negatives > 0)
 
         higher = above[:, self.run_starts] - weights[:, self.run_starts] - (tp - step)  # negatives before the run
-        wrong = np.einsum(
-            "ij,ij->i", step, fp + higher
-        )  # twice the pairs in which the negative ranks higher or as high
+        wrong = np.einsum("ij,ij->i", step, higher + fp)  # twice the number of pairs, ties half
         auroc = np.where(defined, 1 - ratio(wrong.astype(np.float64), 2 * positives * negatives), np.nan)
 
         # At least 1 wherever a positive was drawn; elsewhere the step is 0 and the precision does not count.
@@ -154,12 +150,12 @@ def auroc(targets: ArrayLike, scores: ArrayLike) -> float:
         EvaluationError: other targets, lengths that differ, scores that are not finite.
     """
     truth, score = np.asarray(targets, dtype=np.float64), np.asarray(scores, dtype=np.float64)
-    if truth.shape != score.shape or truth.ndim != 1:
-        raise EvaluationError(f"targets of shape {truth.shape}, scores of shape {score.shape}: both must have length N")
+    if truth.shape != score.shape or truth.ndim != 1 or not np.isfinite(score).all():
+        raise EvaluationError(
+            f"{truth.shape} targets, {score.shape} scores: both must have length N, scores must be finite"
+        )
     if not (np.isin(truth, (0, 1)) | np.isnan(truth)).all():
         raise EvaluationError(f"targets must be 0 or 1; found {np.unique(truth)[:5].tolist()}")
-    if not np.isfinite(score).all():
-        raise EvaluationError(f"{int((~np.isfinite(score)).sum())} of {score.size} scores are not finite")
     if not ((truth == 0).any() and (truth == 1).any()):
         return float("nan")
     ranking = Ranking(truth, score, np.zeros(len(truth), dtype=bool))

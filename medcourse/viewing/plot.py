@@ -10,7 +10,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from medcourse import arguments
@@ -20,7 +19,7 @@ from medcourse.evaluation.predictions import Predictions
 from medcourse.evaluation.side_by_side import Comparisons, number_of, panels_of
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
-_MARKERS, _LINES = "os^D", ("-", "--", "-.", ":")
+_MARKERS = "os^D"
 
 
 def images(
@@ -153,25 +152,6 @@ def _intervals(axis: Axes, tables: Mapping[str, pd.DataFrame]) -> None:
     axis.set_xlabel(what if level is None else f"{what}, with its {100 * level:g} % interval")
     axis.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1), ncols=min(3, len(tables)), frameon=False)
     axis.grid(axis="x", alpha=0.3)
-
-
-def history(runs: Mapping[str, pd.DataFrame], column: str = "val_auroc", ax: Axes | None = None) -> Axes:
-    """One column of ``run.history`` over the epochs, one line per run.
-
-    Raises:
-        EvaluationError: a run's history has no such column, or more than 16 runs.
-    """
-    _refuse_more_than(16, runs, "runs")
-    axis = ax or plt.subplots(figsize=(6, 2.6), layout="constrained")[1]
-    for k, (name, table) in enumerate(runs.items()):
-        if column not in table:
-            raise EvaluationError(f"the history of '{name}' has no '{column}'; it has {list(table.columns)}")
-        colour, style = (BLUE, ORANGE, GREEN, GREY)[k % 4], _MARKERS[k // 4] + _LINES[k // 4]
-        axis.plot(table.index, table[column], style, color=colour, label=name, markersize=4)
-    axis.set(xlabel="epoch", ylabel=column.replace("_", " "))
-    axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.legend(fontsize=8)
-    return axis
 
 
 def _refuse_more_than(most: int, given: Mapping[str, Any], what: str) -> None:
