@@ -68,17 +68,19 @@ def bootstrap(
         raise EvaluationError("give a DataFrame with one row per image, or several in a tuple; none may be empty")
     seed = arguments.whole_number("seed", seed)
     plans = [Resampling.of(one, group, ci, n_boot, seed + k) for k, one in enumerate(tables)]
-    value = _named(statistic(*tables))
+    value = _numbers(statistic(*tables))
     drawn = zip(*(_drawn(one, plan, group) for one, plan in zip(tables, plans, strict=True)), strict=True)
-    samples = np.array([_named(statistic(*one)).reindex(value.index) for one in drawn]).reshape(-1, len(value))
+    found = [_numbers(statistic(*one)) for one in drawn]
+    samples = np.array([[one.get(name, np.nan) for name in value] for one in found]).reshape(-1, len(value))
     fewest = min(plans, key=lambda plan: plan.n)
     limits = [
         Limits(np.nan, np.nan, "undefined") if np.isnan(of_set) else one
-        for of_set, one in zip(value, fewest.limits(samples), strict=True)
+        for of_set, one in zip(value.values(), fewest.limits(samples), strict=True)
     ]
-    found = fewest.table(value.index, {"value": value.to_numpy()}, limits, samples)
-    found.attrs["method"] = "; ".join(plan.method for plan in plans)
-    return found
+    index = pd.Index([*value], name="statistic", tupleize_cols=False)
+    result = fewest.table(index, {"value": np.array([*value.values()])}, limits, samples)
+    result.attrs["method"] = "; ".join(plan.method for plan in plans)
+    return result
 
 
 class Limits(NamedTuple):
@@ -215,22 +217,22 @@ class Resampling:
 
 def _drawn(table: pd.DataFrame, plan: Resampling, group: str | None) -> Iterator[pd.DataFrame]:
     """The table of every draw; in it each copy of a group has a number of its own."""
-    ends = np.cumsum(np.bincount(plan.codes))
-    members = np.split(np.argsort(plan.codes, kind="stable"), ends[:-1])
+    rows, sizes = np.argsort(plan.codes, kind="stable"), np.bincount(plan.codes)
+    starts = np.cumsum(sizes) - sizes
     for counts in (draw for step in plan.draws() for draw in step):
-        chosen = [members[k] for k in np.repeat(np.arange(plan.n), counts)]
-        copy = np.repeat(np.arange(plan.n), [len(rows) for rows in chosen])
-        rows = table.iloc[np.concatenate(chosen)]
-        yield rows if group is None else rows.assign(**{group: copy})
+        chosen = np.repeat(np.arange(plan.n), counts)
+        copy = np.repeat(np.arange(plan.n), sizes[chosen])  # the number of the drawn group, for each row of it
+        before = np.cumsum(sizes[chosen]) - sizes[chosen]
+        drawn = table.take(rows[(starts[chosen] - before)[copy] + np.arange(len(copy))])
+        yield drawn if group is None else drawn.assign(**{group: copy})
 
 
-def _named(found: Any) -> pd.Series:
-    """What a statistic gave, as float64 by name."""
+def _numbers(found: Any) -> dict[Any, float]:
+    """What a statistic gave, by name."""
     given = found if isinstance(found, Mapping | pd.Series) else {"statistic": found}
     try:
-        numbers = {name: float(number) for name, number in given.items()}
+        return {name: float(number) for name, number in given.items()}
     except (TypeError, ValueError) as error:
         raise EvaluationError(
             f"the statistic gave {type(found).__name__} {found!r}; it must give a number, or numbers by name"
         ) from error
-    return pd.Series(numbers, dtype=np.float64).rename_axis("statistic")

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from medcourse.data.cohort import Cohort
 from medcourse.data.labels import Task
-from medcourse.evaluation.ranking import auroc
+from medcourse.evaluation.ranking import against_rest, aurocs, recalls
 
 Floats = NDArray[np.float64]
 _SURE = 0.5  # a finding is called from this probability on
@@ -44,20 +44,19 @@ def validation_metrics(val: Cohort, p: Floats) -> dict[str, float]:
     The AUROC of several classes is the mean of one against the rest; of several findings the mean over those that have
     both kinds of images. Of findings, a call is p >= 0.5, and accuracy is the share of assessed targets called rightly.
     """
-    multilabel = val.task == "multilabel"
-    calls = p >= _SURE if multilabel else p.argmax(1)[:, None] == np.arange(p.shape[1])
-    truth = val.targets if multilabel else (val.targets[:, None] == np.arange(p.shape[1])).astype(np.float64)
-    known = ~np.isnan(truth)
-    aurocs = [auroc(truth[known[:, k], k], p[known[:, k], k]) for k in range(p.shape[1])]
-    right = calls == truth if multilabel else (calls & (truth == 1)).any(1)
+    multilabel, k = val.task == "multilabel", len(val.classes)
+    truth = against_rest(val.targets, k)
+    calls = p >= _SURE if multilabel else against_rest(p.argmax(1), k) == 1
+    known, of_class = ~np.isnan(truth), aurocs(truth, p)
     metrics = {
-        "val_auroc": float(np.nanmean(aurocs[1:] if val.task == "binary" else aurocs)),
-        "val_accuracy": float(right[known].mean() if multilabel else right.mean()),
+        "val_auroc": float(np.nanmean(of_class[1:] if val.task == "binary" else of_class)),
+        "val_accuracy": float((calls == truth)[known].mean() if multilabel else calls[truth == 1].mean()),
         "val_classes_called": int(calls.any(0).sum()),
     }
     if not multilabel:
-        recall = {f"val_recall_{name}": float(right[val.targets == k].mean()) for k, name in enumerate(val.classes)}
-        metrics |= {"val_balanced_accuracy": float(np.mean(list(recall.values())))} | recall
+        recall = recalls(truth, calls)
+        metrics["val_balanced_accuracy"] = float(recall.mean())
+        metrics |= {f"val_recall_{name}": float(of_name) for name, of_name in zip(val.classes, recall, strict=True)}
     return metrics
 
 
