@@ -59,8 +59,7 @@ def mirror() -> str | None:
 
 def make_mirror_absolute() -> None:
     """Rewrite ``MEDCOURSE_MIRROR`` so that a kernel started in another folder finds the same mirror."""
-    value = mirror()
-    if value is not None:
+    if value := mirror():
         os.environ[MIRROR] = value
 
 
@@ -143,12 +142,9 @@ def check_cached(dataset: Dataset) -> bool | None:
 def _obtain(source: Source, scratch: Path, progress: bool) -> tuple[str, Path]:
     """Where a source lies in words, and its archive on this machine."""
     base = mirror()
-    if source.url:
-        place = source.url
-    elif base is None:
+    if source.url is None and base is None:
         raise _UnreachableError(f"mirror: {MIRROR} is not set")
-    else:
-        place = f"{base}/{source.mirror}"
+    place = source.url or f"{base}/{source.mirror}"
     if place.startswith(("http://", "https://")):
         archive = scratch / "archive"
         _download(place, archive, progress)
@@ -246,12 +242,10 @@ def _looks_like(archive: Path) -> str:
         head = stream.read(512).lstrip().lower()
     if head.startswith((b"<!doctype", b"<html", b"<?xml")):
         return "an HTML page"
-    size = f"{archive.stat().st_size} bytes"
-    if head.startswith(b"\x1f\x8b"):
-        return f"a gzip archive of {size}"
-    if not head.startswith(b"pk"):
-        return f"{size} that are no archive"
-    return f"a zip archive of {size}" if zipfile.is_zipfile(archive) else f"a truncated zip archive of {size}"
+    whole = "a zip archive" if zipfile.is_zipfile(archive) else "a truncated zip archive"
+    kinds = {b"pk": whole, b"\x1f\x8b": "a gzip archive"}
+    kind = next((kind for start, kind in kinds.items() if head.startswith(start)), "a file that is no archive")
+    return f"{kind} of {archive.stat().st_size} bytes"
 
 
 def _check_tree(folder: Path, tree: Tree) -> None:

@@ -130,14 +130,8 @@ def _draw(dataset: Dataset, size: int) -> Cohort:
     if dataset.phantom not in STAND_INS:
         raise SourceError(f"there is no phantom for '{dataset.name}'.\n{manual_steps(dataset)}")
     drawing = STAND_INS[dataset.phantom]()
-    made = stack(
-        f"phantom-{dataset.phantom}-v{_PHANTOM_VERSION}",
-        size,
-        dataset.mode,
-        drawing.table.index.tolist(),
-        lambda row: Picture(*drawing.draw(row, size)),
-        masks=True,
-    )
+    key, rows = f"phantom-{dataset.phantom}-v{_PHANTOM_VERSION}", drawing.table.index.tolist()
+    made = stack(key, size, dataset.mode, rows, lambda row: Picture(*drawing.draw(row, size)), masks=True)
     return _cohort(dataset, drawing.table, made, is_phantom=True)
 
 
