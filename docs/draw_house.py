@@ -95,7 +95,7 @@ def wrapped(text: str, width: float) -> list[str]:
 def lines_of(room: Room, width: float) -> list[tuple[str, str]]:
     """(style, text) of each line in a room's box."""
     lines = [("name", room.name), *(("", line) for line in wrapped(room.sentence, width))]
-    lines += [("modules", line) for line in wrapped(" · ".join(room.modules), width)]
+    lines += [("modules", line) for line in wrapped("\u00a0· ".join(room.modules), width)]
     uses = [name for name in room.uses if name not in ("arguments", "errors")]
     return lines + [("uses", line) for line in wrapped(f"uses {', '.join(uses)}" if uses else "", width)]
 
