@@ -8,7 +8,6 @@ message is the hint. No answer is stored here, nothing is remembered, nothing is
 """
 
 import hashlib
-import math
 import operator
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -42,31 +41,20 @@ def that(condition: object, hint: str, correct: str = "") -> None:
         print(f"Correct: {correct}")
 
 
-def number(
-    name: str,
-    answer: Any,
-    truth: float,
-    within: float = 0.005,
-    hint: str = "",
-    mistakes: Iterable[tuple[float, str]] = (),
-) -> None:
+def number(name: str, answer: Any, truth: float, within: float = 0.005, hint: str = "") -> None:
     """Compare one number with the truth, at an absolute tolerance of ``within``.
 
-    ``answer`` may be anything that holds one number: a float, a NumPy or pandas scalar, an array or tensor of one
-    element. ``mistakes`` pairs the value that a known mistake leads to with the hint for that mistake.
+    ``answer`` may be anything that holds one number: a float, a NumPy or pandas scalar, an array or tensor of one element.
 
     Raises:
         CheckError: the answer is missing, not a number, NaN, or not within the tolerance.
     """
     value = _as_number(name, answer)
-    if math.isclose(value, float(truth), rel_tol=0, abs_tol=within):
+    if abs(value - truth) <= within:
         print(f"Correct: {name}, to within {within:g}.")
         return
-    for wrong, why in mistakes:
-        if math.isclose(value, float(wrong), rel_tol=0, abs_tol=within):
-            raise CheckError(f"Not yet: {name} = {value:.4g}. {why}")
     percent = abs(value) > 1 >= abs(truth)  # 0.4 is a share itself, and a count of 500 is not 5 in percent
-    if percent and math.isclose(value / 100, float(truth), rel_tol=0, abs_tol=within):
+    if percent and abs(value / 100 - truth) <= within:
         raise CheckError(f"Not yet: {name} = {value:.4g} is in percent; give a share between 0 and 1.")
     raise CheckError(f"Not yet: {name} = {value:.4g} is not within {within:g} of the truth. {hint}".rstrip())
 
