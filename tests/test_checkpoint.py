@@ -1,6 +1,5 @@
 """A run that was broken off ends as if it had not been; everything that is no checkpoint of this run is refused."""
 
-import hashlib
 import json
 import os
 import pickle
@@ -11,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import save
 from torch import nn
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.imbalance.samplers import BalancedSampler
+from medcourse.networks import saving
 from medcourse.networks.models import build_model
-from medcourse.training.checkpoint import Checkpoint
+from medcourse.training.checkpoint import FILE
 from medcourse.training.trainer import Run, Trainer
 from tests.conftest import HANGS, make_cohort
 
@@ -122,61 +121,21 @@ def test_without_validation(tmp_path: Path):
     same(ran(make(None), None), ran(make(tmp_path, loss=DiesAt(-1)), None))
 
 
-def test_what_lies_in_the_folder(tmp_path: Path):
-    ran(make(tmp_path / "a" / "run"))
-    names = sorted(path.name for path in (tmp_path / "a" / "run").iterdir())
-    assert [name[:12] for name in names] == ["epoch-00003-", "epoch-00004-"]
-    assert all(name.endswith(".safetensors") for name in names)
+def test_a_kill_while_a_state_is_written_leaves_the_one_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    whole = saving.save_file
 
+    def half(tensors, path: Path, words) -> None:
+        whole(tensors, path, words)
+        if '"epoch": 2' in words["medcourse"]:
+            path.write_bytes(path.read_bytes()[:-100])
+            raise BrokenOffError
 
-def test_a_half_written_file_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """Killed while the state of epoch 2 was being written."""
-    written = Checkpoint.save
-
-    def half(self, progress, *rest):
-        if progress.epoch < 2:
-            return written(self, progress, *rest)
-        newest = max(tmp_path.glob("epoch-*"))
-        (tmp_path / ".writing.safetensors").write_bytes(newest.read_bytes()[:-100])
-        raise BrokenOffError
-
-    monkeypatch.setattr(Checkpoint, "save", half)
+    monkeypatch.setattr(saving, "save_file", half)
     with pytest.raises(BrokenOffError):
-        ran(make(tmp_path))
+        ran(make(tmp_path / "a" / "run"))
     monkeypatch.undo()
-    same(ran(make(None)), ran(make(tmp_path)))
-    assert not (tmp_path / ".writing.safetensors").exists()
-
-
-@pytest.mark.parametrize("damage", ["cut", "flipped", "emptied"])
-def test_of_two_files_the_whole_one_is_used(tmp_path: Path, damage: str, capsys):
-    ran(make(tmp_path, epochs=3))
-    newest = max(tmp_path.glob("epoch-*"))
-    harm(newest, damage)
-    same(ran(make(None)), ran(make(tmp_path)))
-    said = capsys.readouterr().out
-    assert f"{newest.name} is damaged; going on from epoch-00002" in said
-    assert [path.name[:11] for path in sorted(tmp_path.iterdir())] == ["epoch-00003", "epoch-00004"]
-    assert not newest.exists(), "the damaged file must not count as the one to fall back on"
-
-
-def harm(path: Path, damage: str) -> None:
-    whole = path.read_bytes()
-    middle = len(whole) // 2
-    broken = {
-        "cut": whole[:middle],
-        "flipped": whole[:middle] + bytes([whole[middle] ^ 1]) + whole[middle + 1 :],
-        "emptied": b"",
-    }
-    path.write_bytes(broken[damage])
-
-
-def test_when_every_file_is_damaged(tmp_path: Path):
-    ran(make(tmp_path, epochs=2))
-    for path in tmp_path.glob("epoch-*"):
-        harm(path, "cut")
-    with pytest.raises(TrainingError, match=r"every checkpoint in .* is damaged .*Delete the folder"):
-        ran(make(tmp_path))
+    same(ran(make(None)), ran(make(tmp_path / "a" / "run")))
+    assert [path.name for path in (tmp_path / "a" / "run").iterdir()] == [FILE]
 
 
 class Bomb:
@@ -184,37 +143,29 @@ class Bomb:
         return (os.mkdir, ("exploded",))
 
 
-@pytest.mark.parametrize("kind", ["pickle", "torch"])
-def test_a_pickle_is_never_opened(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch):
+@pytest.mark.parametrize("kind", ["pickle", "torch", "cut", "empty"])
+def test_a_damaged_file_is_refused_and_a_pickle_never_opened(tmp_path: Path, kind: str, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    folder = tmp_path / "run"
-    ran(make(folder, epochs=2))
-    newest = max(folder.glob("epoch-*"))
-    if kind == "pickle":
-        newest.write_bytes(pickle.dumps(Bomb()))
+    ran(make(tmp_path / "run", epochs=1))
+    file = tmp_path / "run" / FILE
+    if kind == "torch":
+        torch.save(Bomb(), file)
     else:
-        torch.save(Bomb(), newest)
-    ran(make(folder, epochs=3))
-    assert not newest.exists(), "passed over as damaged"
-    (folder / "model.pt").write_bytes(pickle.dumps(Bomb()))
-    with pytest.raises(TrainingError, match=r"holds model\.pt"):
-        ran(make(folder))
+        file.write_bytes({"pickle": pickle.dumps(Bomb()), "cut": file.read_bytes()[:-100], "empty": b""}[kind])
+    with pytest.raises(TrainingError, match="cannot be read as a safetensors file"):
+        ran(make(tmp_path / "run"))
     assert not (tmp_path / "exploded").exists()
 
 
-@pytest.mark.parametrize(
-    ("kind", "named"), [("text", "cannot be read as a safetensors file"), ("other", "another run")]
-)
-def test_a_file_that_was_given_a_checkpoints_name(tmp_path: Path, kind: str, named: str):
-    content = b"weights" if kind == "text" else save({"a": torch.zeros(2)})
-    (tmp_path / f"epoch-00001-{hashlib.sha256(content).hexdigest()}.safetensors").write_bytes(content)
-    with pytest.raises(TrainingError, match=named):
+def test_a_file_that_no_run_has_written(tmp_path: Path):
+    saving.save_file({"a": torch.zeros(2)}, tmp_path / FILE)
+    with pytest.raises(TrainingError, match="is of another run"):
         ran(make(tmp_path))
 
 
 def test_a_checkpoint_that_is_no_folder(tmp_path: Path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(TrainingError, match="give a folder"):
+    with pytest.raises(TrainingError, match="cannot be written"):
         ran(make(tmp_path / "file"))
 
 
@@ -222,7 +173,7 @@ def test_a_checkpoint_that_is_no_folder(tmp_path: Path):
     ("changed", "named"),
     [
         ({"lr": 0.01}, "lr was 0.02, is 0.01"),
-        ({"batch_size": 8}, "batch size was 16, is 8"),
+        ({"batch_size": 8}, "batch_size was 16, is 8"),
         ({"seed": 1}, "seed was 0, is 1"),
         ({"loss": nn.CrossEntropyLoss(weight=torch.tensor([1.0, 3.0]))}, "loss was "),
         ({"optimizer": lambda model: torch.optim.SGD(model.parameters(), 0.02)}, r"optimizer was Adam \(.*, is SGD"),
@@ -297,11 +248,12 @@ last_save = max(number for number, (name, _) in enumerate(passed) if name == che
 lines = middle(passed[:last_save + 1])
 points = {line: visit for number, (line, visit) in enumerate(lines.items())
           if line[0] != trainer.__name__ or number % 5 == 0}
-epochs, folder, killed = len(points) + 2, place / "run", []
+epochs, folder, killed = len(points) + 3, place / "run", []
+ran(trainer_of(folder, 1))  # every process goes on from a state, as the watched one did
 for line, visit in points.items():
     died = killed_at(line, visit, modules, partial(ran, trainer_of(folder, epochs)))
-    done = max((int(path.name[6:11]) for path in folder.glob("epoch-*")), default=-1)
-    killed.append({"line": line, "died": died, "done": done, "writing": (folder / checkpoint._WRITING).exists()})
+    done = saving.read_tensors(folder / checkpoint.FILE)[0]["progress"]["epoch"]
+    killed.append({"line": line, "died": died, "done": done, "writing": (folder / f".{checkpoint.FILE}.writing").exists()})
 same(ran(trainer_of(None, epochs)), ran(trainer_of(folder, epochs)))
 print("killed:", json.dumps(killed))
 """

@@ -44,7 +44,7 @@ def test_labels_that_are_no_targets(labels):
 
 
 def test_an_unknown_scheme():
-    with pytest.raises(TrainingError, match="'balanced', 'inverse' or 'effective'"):
+    with pytest.raises(ArgumentError, match=r"scheme=.square. .* balanced, inverse, effective"):
         class_weights([0, 1], "square")
 
 

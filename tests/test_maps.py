@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch import nn
 
-from medcourse.errors import ExplanationError
+from medcourse.errors import ArgumentError, ExplanationError
 from medcourse.explanation.localisation import border_share
 from medcourse.explanation.maps import activation_maps
 from medcourse.networks.forward import last_picture, run_layers
@@ -100,27 +100,37 @@ def test_frozen_models_and_their_layers(name, layer):
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"method": "lime"}, "give one of gradcam"),
-        ({"target": 2}, r"target=2: give the position of a class, 0\.\.1"),
         ({"layer": "layer9"}, "no layer 'layer9'"),
         ({"images": spots()[0]}, "give N x C x H x W"),
         ({"images": spots().astype(np.float32)}, "range from 128 to 250"),
         ({"images": spots()[:, :, :1, :1]}, "more than one cell"),
         ({"images": np.full((1, 1, 32, 32), np.nan, np.float32)}, "range from nan to nan"),
         ({"images": spots().repeat(3, axis=1)}, r"does not take images of \(3, 32, 32\)"),
-        ({"target": "1"}, "target='1': give the position"),
-        ({"target": 1.0}, r"target=1\.0"),
-        ({"target": [1, 1, 1, 1]}, "give the position of a class"),
         ({"layer": "fc"}, "the layer 'fc' gives no picture"),
         ({"layer": ""}, "no layer '' ran in the model; pictures come from features"),
-        ({"method": ["gradcam"]}, "give one of gradcam"),
         ({"model": None}, r"the model is a NoneType"),
         ({"model": nn.Conv2d(1, 2, 3)}, r"the model gives \(1, 2, 30, 30\); maps need logits"),
-        ({"batch_size": 2.5}, r"batch_size=2\.5: give a whole number"),
     ],
 )
 def test_a_wrong_request(arguments, named):
     with pytest.raises(ExplanationError, match=named):
+        activation_maps(**({"model": BrightSpot(), "images": spots()} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        ({"method": "lime"}, "method='lime' .* gradcam"),
+        ({"method": ["gradcam"]}, "method="),
+        ({"target": 2}, r"target=2: .* 0\.\.1"),
+        ({"target": "1"}, "target='1'"),
+        ({"target": 1.0}, r"target=1\.0"),
+        ({"target": [1, 1, 1, 1]}, r"target=\[1"),
+        ({"batch_size": 2.5}, r"batch_size=2\.5"),
+    ],
+)
+def test_a_wrong_argument(arguments, named):
+    with pytest.raises(ArgumentError, match=named):
         activation_maps(**({"model": BrightSpot(), "images": spots()} | arguments))
 
 
@@ -231,16 +241,13 @@ def test_border_share():
     assert (border_share(inside) >= 0).all(), "rounding goes no further than 0"
 
 
-@pytest.mark.parametrize(
-    ("maps", "width"),
-    [
-        (np.ones((3, 3)), 0.1),
-        (-np.ones((1, 3, 3)), 0.1),
-        (np.ones((1, 3, 3)), 0.5),
-        (np.ones((1, 3, 3)), None),
-        ([["a"]], 0.1),
-    ],
-)
-def test_no_border_share(maps, width):
-    with pytest.raises(ExplanationError, match=r"must be N x H x W|must be numbers|between 0 and 0\.5"):
-        border_share(maps, width)
+@pytest.mark.parametrize("maps", [np.ones((3, 3)), -np.ones((1, 3, 3)), [["a"]]])
+def test_no_border_share(maps):
+    with pytest.raises(ExplanationError, match="N x H x W"):
+        border_share(maps)
+
+
+@pytest.mark.parametrize("width", [0.5, 0, None, "0.1"])
+def test_no_width(width):
+    with pytest.raises(ArgumentError, match="width="):
+        border_share(np.ones((1, 3, 3)), width)

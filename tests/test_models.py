@@ -14,7 +14,7 @@ from torchvision import models as zoo
 
 from medcourse.data.cohort import Cohort
 from medcourse.errors import ArgumentError, IntegrityError, SourceError, StorageError, TrainingError
-from medcourse.networks.models import IMAGENET_MEAN, MODELS, Classifier, build_model
+from medcourse.networks.models import IMAGENET_MEAN, MODELS, build_model
 from medcourse.networks.saving import load_model
 from medcourse.networks.weights import load_all_but
 from medcourse.training.trainer import Trainer
@@ -95,10 +95,12 @@ def test_a_new_head_in_the_place_of_the_old_one_trains():
     assert not model.network.bn1.training
 
 
-def test_parts_of_another_network_are_refused():
-    network, other = nn.Sequential(nn.Conv2d(1, 2, 1), nn.Flatten()), nn.Linear(2, 2)
-    with pytest.raises(TrainingError, match=r"does not hold \(Linear\)"):
-        Classifier(network, (0.5,), (0.2,), [other])
+def test_what_is_unfrozen_later_trains():
+    model = build_model("resnet18", make_cohort(4, size=32), train="head").train()
+    model.network.layer4.requires_grad_(True)
+    assert model.train().network.layer4[0].bn1.training
+    assert not model.network.bn1.training
+    assert not model.network.layer3[0].bn1.training
 
 
 def test_the_seed_fixes_the_weights_and_leaves_the_global_state_alone():

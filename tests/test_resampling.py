@@ -11,7 +11,7 @@ from medcourse.data.cohort import Cohort
 from medcourse.data.leaks import find_leaks
 from medcourse.data.rows import ImageRows
 from medcourse.data.splits import split
-from medcourse.errors import CohortError, LateralityError, LeakageError, MedcourseError, TrainingError
+from medcourse.errors import ArgumentError, CohortError, LateralityError, LeakageError, TrainingError
 from medcourse.evaluation.metrics import evaluate
 from medcourse.imbalance import neighbours
 from medcourse.imbalance.features import encode
@@ -383,23 +383,33 @@ def test_synthetic_images_train_but_are_not_evaluated():
 @pytest.mark.parametrize(
     ("arguments", "named"),
     [
-        ({"method": "SMOTE"}, "give one of under, over, smote"),
+        ({"method": "SMOTE"}, "one of under, over, smote"),
         ({"method": "smote", "space": "features"}, "space='features' and an encoder"),
         ({"method": "smote", "encoder": nn.Flatten()}, "space='features' and an encoder"),
         ({"method": "augment"}, "give a policy"),
         ({"method": "augment", "augment": "skin", "space": "features", "encoder": nn.Flatten()}, "changes pixels"),
         ({"method": "augment", "augment": "skin", "copies": 0}, "1 or more"),
         ({"method": "over", "copies": 2}, "not for 'over'"),
-        ({"method": "augment", "augment": lambda images: images}, "a policy's name or an mc.Augmentation"),
+        ({"method": "augment", "augment": lambda images: images}, "give a policy"),
         ({"method": "smote", "seed": -1}, "seed=-1"),
         ({"method": "augment", "augment": "skin", "seed": 1.5}, r"seed=1\.5"),
+    ],
+)
+def test_a_wrong_argument(arguments, named):
+    with pytest.raises(ArgumentError, match=named):
+        resample(**({"cohort": imbalanced()} | arguments))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
         ({"method": "smote", "space": "features", "encoder": nn.Conv2d(3, 4, 3)}, "does not take the images of"),
         ({"method": "smote", "space": "features", "encoder": Broken()}, "not finite for 120 images, e.g. 'i"),
         ({"method": "over", "cohort": None}, "needs a cohort"),
     ],
 )
 def test_a_wrong_request(arguments, named):
-    with pytest.raises(MedcourseError, match=named):
+    with pytest.raises(TrainingError, match=named):
         resample(**({"cohort": imbalanced()} | arguments))
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from medcourse.arguments import share
 from medcourse.data.inspection import border_sum
-from medcourse.errors import ExplanationError
+from medcourse.errors import ArgumentError, ExplanationError
 
 
 def border_share(maps: ArrayLike, width: float = 0.1) -> NDArray[np.float64]:
@@ -22,16 +23,17 @@ def border_share(maps: ArrayLike, width: float = 0.1) -> NDArray[np.float64]:
         float64, N, in [0, 1]; NaN for a map that is 0 everywhere.
 
     Raises:
-        ExplanationError: maps of another shape, negative or not finite, or a width out of range.
+        ArgumentError: a width out of range.
+        ExplanationError: maps of another shape, negative or not finite.
     """
+    if share("width", width) >= 0.5:
+        raise ArgumentError(f"width={width}: a frame on both sides must be narrower than half the image")
     try:
-        values, width = np.asarray(maps, dtype=np.float64), float(width)
+        values = np.asarray(maps, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ExplanationError(f"maps must be numbers, N x H x W, and width={width!r} one number ({error})") from error
+        raise ExplanationError(f"maps must be numbers, N x H x W ({error})") from error
     if values.ndim != 3 or not (np.isfinite(values) & (values >= 0)).all():
         raise ExplanationError(f"maps have shape {values.shape}; they must be N x H x W, finite and 0 or more")
-    if not 0 < width < 0.5:
-        raise ExplanationError(f"width={width}: give a share of the side between 0 and 0.5")
     rows, columns = (max(1, round(width * side)) for side in values.shape[1:])
     whole, (border, _) = values.sum((1, 2)), border_sum(values, rows, columns)
     border = np.maximum(border, 0.0)  # rounding

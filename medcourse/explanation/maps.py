@@ -1,6 +1,5 @@
 """Class activation maps: where in the image a convolutional network finds what speaks for a class (torchcam does it)."""
 
-from numbers import Integral
 from typing import Any, Literal
 
 import numpy as np
@@ -10,7 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torchcam.methods import GradCAM, SmoothGradCAMpp
 
-from medcourse.errors import ExplanationError
+from medcourse.arguments import one_of, whole_number
+from medcourse.errors import ArgumentError, ExplanationError
 from medcourse.networks.forward import (
     LayerRun,
     evaluation_mode,
@@ -79,24 +79,24 @@ def activation_maps(
         float32, N x H x W, in [0, 1]; all 0 where nothing in the layer speaks for the class, or everything alike.
 
     Raises:
-        ExplanationError: unknown method, target or layer, images of another kind, a model that does not take them, or one
-            without a map.
+        ArgumentError: unknown method, or a target or batch size out of range.
+        ExplanationError: unknown layer, images of another kind, a model that does not take them, or one without a map.
     """
-    if not isinstance(method, str) or method not in _METHODS:
-        raise ExplanationError(f"method={method!r}: give one of {', '.join(_METHODS)}")
+    one_of("method", method, _METHODS)
+    whole_number("batch_size", batch_size, least=1)
     if not isinstance(model, nn.Module):
         raise ExplanationError(
             f"the model is a {type(model).__name__}; give a torch module (of a trainer: trainer.model)"
         )
     if len(np.shape(images)) != 4 or len(images) == 0:
         raise ExplanationError(f"images have shape {np.shape(images)}; give N x C x H x W")
-    if not isinstance(batch_size, Integral) or batch_size < 1:
-        raise ExplanationError(f"batch_size={batch_size!r}: give a whole number of 1 or more")
     weight = first_weight(model)
     maps = []
     with evaluation_mode(model), torch.inference_mode(False), torch.enable_grad():
         ran = _run(model, _floats(images[:1]).to(weight))
-        _check_target(target, ran[-1].output)
+        logits = ran[-1].output
+        if target is not None and whole_number("target", target) >= logits.shape[1]:
+            raise ArgumentError(f"target={target!r}: give the position of a class, 0..{logits.shape[1] - 1}, or None")
         layer = _found_layer(model, ran, np.shape(images)[2:]) if layer is None else _checked_layer(model, layer, ran)
         more = {"std": _NOISE * _pixel_std(model)} if method == "smoothgradcam++" else {}
         with _METHODS[method](model, layer, **more) as extractor:
@@ -168,10 +168,3 @@ def _pixel_std(model: nn.Module) -> float:
     """The noise is meant for normalised images; models that normalise inside (buffer ``std``) take it before that."""
     found = [std for module in model.modules() if isinstance(std := getattr(module, "std", None), Tensor)]
     return float(found[0].mean()) if found else 1.0
-
-
-def _check_target(target: int | None, logits: Tensor) -> None:
-    if target is None:
-        return
-    if isinstance(target, bool) or not isinstance(target, Integral) or not 0 <= target < logits.shape[1]:
-        raise ExplanationError(f"target={target!r}: give the position of a class, 0..{logits.shape[1] - 1}, or None")

@@ -5,8 +5,6 @@ loss=mc.FocalLoss())``. Only the ratio of costs or weights matters to where a lo
 learning rate.
 """
 
-import math
-from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -15,6 +13,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from medcourse.arguments import number, share
 from medcourse.errors import TrainingError
 
 
@@ -38,8 +37,8 @@ class WeightedBCELoss(nn.Module):
 
     def __init__(self, w_p: Tensor | ArrayLike, w_n: Tensor | ArrayLike) -> None:
         super().__init__()
-        self.register_buffer("w_p", _weights("w_p", w_p))
-        self.register_buffer("w_n", _weights("w_n", w_n))
+        self.register_buffer("w_p", _numbers("w_p", w_p))
+        self.register_buffer("w_n", _numbers("w_n", w_n))
         if self.w_p.shape != self.w_n.shape or self.w_p.ndim > 1:
             raise TrainingError(
                 f"w_p has shape {tuple(self.w_p.shape)}, w_n {tuple(self.w_n.shape)}; give pairs, K each or one number"
@@ -71,21 +70,18 @@ class FocalLoss(nn.Module):
             other; or one weight per class (integer targets).
 
     Raises:
-        TrainingError: gamma below 0, alpha out of range; in use: shapes that do not fit, or targets other than those.
+        ArgumentError: gamma below 0, or one alpha outside 0..1.
+        TrainingError: weights that are negative or not finite; in use: shapes that do not fit, or targets other than those.
     """
 
     alpha: Tensor | None
 
     def __init__(self, gamma: float = 2.0, alpha: float | Tensor | ArrayLike | None = None) -> None:
         super().__init__()
-        self.gamma = _number("gamma", gamma)
-        weights = None if alpha is None else _weights("alpha", alpha)
+        self.gamma = number("gamma", gamma, least=0)
+        weights = None if alpha is None else _numbers("alpha", alpha)
         if weights is not None and weights.ndim == 0:
-            if not 0 < float(weights) < 1:
-                raise TrainingError(
-                    f"alpha={float(weights):g}: one number must lie between 0 and 1; else give one weight per class"
-                )
-            weights = torch.stack([1 - weights, weights])
+            weights = torch.tensor([1 - share("alpha", alpha), share("alpha", alpha)])
         if weights is not None and (weights.ndim != 1 or len(weights) < 2):
             raise TrainingError(f"alpha has shape {tuple(weights.shape)}; give one number, or one weight per class")
         self.register_buffer("alpha", weights)
@@ -129,18 +125,18 @@ class LogitAdjustedLoss(nn.Module):
         tau: 0 or more; 0 is cross-entropy.
 
     Raises:
-        TrainingError: a class without images, or tau below 0; in use: logits (float, N x K) and targets (int64, N) that
-            do not fit.
+        ArgumentError: tau below 0.
+        TrainingError: a class without images; in use: logits (float, N x K) and targets (int64, N) that do not fit.
     """
 
     adjustment: Tensor
 
     def __init__(self, counts: ArrayLike, tau: float = 1.0) -> None:
         super().__init__()
-        n = _copied("counts", counts).double().numpy()
-        if n.ndim != 1 or len(n) < 2 or not (np.isfinite(n) & (n > 0)).all():
+        n = _numbers("counts", counts).double().numpy()
+        if n.ndim != 1 or len(n) < 2 or not (n > 0).all():
             raise TrainingError(f"counts must be the images of each class, all above 0; they are {n.tolist()}")
-        tau = _number("tau", tau)
+        tau = number("tau", tau, least=0)
         self.register_buffer("adjustment", torch.tensor(tau * np.log(n / n.sum()), dtype=torch.float32))
 
     def forward(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -175,7 +171,7 @@ class CostSensitiveLoss(nn.Module):
 
     def __init__(self, costs: Tensor | ArrayLike) -> None:
         super().__init__()
-        matrix = _weights("costs", costs)
+        matrix = _numbers("costs", costs)
         if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1] or len(matrix) < 2:
             raise TrainingError(
                 f"costs have shape {tuple(matrix.shape)}; give K x K, rows the reference, columns called"
@@ -195,30 +191,16 @@ class CostSensitiveLoss(nn.Module):
         return f"costs={self.costs.tolist()}"
 
 
-def _number(name: str, value: Any) -> float:
-    number = value.item() if isinstance(value, Tensor) and value.numel() == 1 else value
-    if isinstance(number, bool) or not isinstance(number, Real) or not (math.isfinite(number) and float(number) >= 0):
-        raise TrainingError(f"{name}={value!r}: give a number of 0 or more")
-    return float(number)
-
-
-def _copied(name: str, values: Any) -> Tensor:
+def _numbers(name: str, values: Any) -> Tensor:
     """float32; a copy, so that the loss does not change with the caller's array."""
     try:
-        return (
-            values.detach().float().clone()
-            if isinstance(values, Tensor)
-            else torch.tensor(np.array(values, np.float32))
-        )
+        given = values if isinstance(values, Tensor) else torch.from_numpy(np.array(values, np.float32))
     except (TypeError, ValueError) as error:
         raise TrainingError(f"{name} must be numbers; they are {values!r} ({error})") from error
-
-
-def _weights(name: str, values: Any) -> Tensor:
-    weights = _copied(name, values)
-    if not (torch.isfinite(weights) & (weights >= 0)).all():
-        raise TrainingError(f"{name} must be finite and 0 or more; they are {weights.tolist()}")
-    return weights
+    numbers = given.detach().float().clone()
+    if not (torch.isfinite(numbers) & (numbers >= 0)).all():
+        raise TrainingError(f"{name} must be finite and 0 or more; they are {numbers.tolist()}")
+    return numbers
 
 
 def _findings(loss: str, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -226,14 +208,12 @@ def _findings(loss: str, logits: Tensor, targets: Tensor) -> tuple[Tensor, Tenso
     _check_tensors(loss, logits, targets)
     if logits.shape != targets.shape or logits.ndim not in (1, 2) or not targets.is_floating_point():
         raise TrainingError(
-            f"{loss} needs N x K logits (N of one finding) and as many float targets (1, 0, NaN: not assessed); logits are {tuple(logits.shape)}, "
-            f"targets {targets.dtype} of {tuple(targets.shape)}. For classes that exclude each other use "
+            f"{loss} needs N x K logits (N of one finding) and as many float targets (1, 0, NaN: not assessed); logits are "
+            f"{tuple(logits.shape)}, targets {targets.dtype} of {tuple(targets.shape)}. For classes that exclude each other use "
             "CrossEntropyLoss(weight=mc.class_weights(...))"
         )
     assessed, present = ~targets.isnan(), targets == 1
-    if _values_can_be_read(targets) and (assessed & ~present & (targets != 0)).any():
-        strange = targets[assessed & ~present & (targets != 0)].unique()[:5].tolist()
-        raise TrainingError(f"{loss} needs targets of 1, 0, or NaN for not assessed; there are also {strange}")
+    _refuse_targets(loss, "1, 0, or NaN for not assessed", targets, assessed & ~present & (targets != 0))
     return logits.where(assessed, 0.0), assessed, present
 
 
@@ -241,26 +221,27 @@ def _mean_of(losses: Tensor, assessed: Tensor) -> Tensor:
     return torch.where(assessed, losses, 0.0).sum() / assessed.sum().clamp(min=1)
 
 
+def _check_classes(loss: str, logits: Tensor, targets: Tensor) -> None:
+    _check_tensors(loss, logits, targets)
+    classes = logits.shape[-1] if logits.ndim == 2 else 0
+    if classes < 2 or targets.shape != logits.shape[:1] or targets.dtype != torch.int64:
+        raise TrainingError(
+            f"{loss} needs logits N x K (K of 2 or more) and int64 targets N; it was given {tuple(logits.shape)} and "
+            f"{targets.dtype} of {tuple(targets.shape)}"
+        )
+    _refuse_targets(loss, f"0..{classes - 1}", targets, (targets < 0) | (targets >= classes))
+
+
 def _check_tensors(loss: str, *values: Any) -> None:
     if not all(isinstance(value, Tensor) for value in values):
         raise TrainingError(f"{loss} needs tensors, not {', '.join(type(value).__name__ for value in values)}")
 
 
-def _values_can_be_read(targets: Tensor) -> bool:
-    """Not where shapes alone are traced: a decision by value would break the graph."""
-    return not (targets.is_meta or torch.compiler.is_compiling())
-
-
-def _check_classes(loss: str, logits: Tensor, targets: Tensor) -> None:
-    _check_tensors(loss, logits, targets)
-    if logits.ndim != 2 or targets.shape != logits.shape[:1] or targets.dtype != torch.int64 or logits.shape[1] < 2:
-        raise TrainingError(
-            f"{loss} needs logits N x K (K of 2 or more) and int64 targets N; it was given {tuple(logits.shape)} and "
-            f"{targets.dtype} of {tuple(targets.shape)}"
-        )
-    if _values_can_be_read(targets) and ((targets < 0) | (targets >= logits.shape[1])).any():
-        strange = sorted(set(targets.tolist()) - set(range(logits.shape[1])))[:5]
-        raise TrainingError(f"{loss} needs targets 0..{logits.shape[1] - 1}; there are also {strange}")
+def _refuse_targets(loss: str, right: str, targets: Tensor, wrong: Tensor) -> None:
+    # not where shapes alone are traced: a decision by value would break the graph
+    if not (targets.is_meta or torch.compiler.is_compiling()) and wrong.any():
+        strange = targets[wrong].unique()[:5].tolist()
+        raise TrainingError(f"{loss} needs targets of {right}; there are also {strange}")
 
 
 def _check_length(what: str, values: Tensor, logits: Tensor) -> None:

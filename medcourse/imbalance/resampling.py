@@ -1,7 +1,6 @@
 """Resampling: fewer images of the frequent class, or more rows of the rare one. For training sets only."""
 
 import itertools
-from numbers import Integral
 from typing import Any, Literal, get_args, overload
 
 import numpy as np
@@ -13,11 +12,11 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 from torch import nn
 
-from medcourse.arguments import whole_number
+from medcourse.arguments import one_of, whole_number
 from medcourse.data.cohort import Cohort
 from medcourse.data.rows import ConcatenatedImages, ImageRows
 from medcourse.data.synthetic import is_synthetic
-from medcourse.errors import LeakageError, TrainingError
+from medcourse.errors import ArgumentError, LeakageError, TrainingError
 from medcourse.imbalance.features import Features, encode
 from medcourse.imbalance.neighbours import interpolate, mix, pixels, rows_of
 from medcourse.networks.forward import float_images
@@ -84,13 +83,18 @@ def resample(
         "over"; there are none for mixed or changed images.
 
     Raises:
-        TrainingError: unknown words, a seed that is no whole number of 0 or more, a multilabel cohort, a class without
-            images or too few for SMOTE, a policy that varies the stain of grey images, an encoder that does not fit.
+        ArgumentError: unknown words, options that do not go together, or a wrong seed or number of copies.
+        TrainingError: a multilabel cohort, a class without images or too few for SMOTE, a policy that varies the stain of grey
+            images, an encoder that does not fit.
         LeakageError: a cohort that holds synthetic images already.
         LateralityError: the policy mirrors images in which left and right mean something.
     """
-    _check(cohort, method, space, encoder, augment, copies)
+    _check_options(method, space, encoder, augment, copies)
+    _check_cohort(cohort)
     seed = whole_number("seed", seed)
+    policy = Augmentation(augment) if isinstance(augment, str) else augment
+    if policy is not None:
+        policy.check(cohort)
     seen = None if encoder is None else encode(cohort, encoder)
     if method == "under":
         rows = _left(cohort.targets, seed)
@@ -108,8 +112,8 @@ def resample(
     masks, new = None, ImageRows(cohort.images, again)
     if method == "over" and cohort.masks is not None:
         masks = ConcatenatedImages(cohort.masks, ImageRows(cohort.masks, again))
-    if method == "augment" and augment is not None:
-        images = ConcatenatedImages(cohort.images, _changed(new, augment, seed))
+    if policy is not None:
+        images = ConcatenatedImages(cohort.images, _changed(new, policy, seed))
     else:
         images = ConcatenatedImages(cohort.images, new if method == "over" else _mixed(cohort, weights))
     more = {"laterality": cohort.laterality, "is_phantom": cohort.is_phantom}
@@ -155,41 +159,31 @@ def _mixed(cohort: Cohort, weights: csr_matrix) -> NDArray[np.uint8]:
     return new
 
 
-def _changed(images: ImageRows, policy: str | Augmentation, seed: int) -> NDArray[np.uint8]:
-    augmentation = Augmentation(policy) if isinstance(policy, str) else policy
+def _changed(images: ImageRows, policy: Augmentation, seed: int) -> NDArray[np.uint8]:
     new = np.empty(images.shape, dtype=np.uint8)
     generator = torch.Generator().manual_seed(seed)
     for start in range(0, len(images), _BATCH):
         floats = float_images(torch.from_numpy(images[start : start + _BATCH]))
-        new[start : start + _BATCH] = (augmentation(floats, generator) * 255).round().byte().numpy()
+        new[start : start + _BATCH] = (policy(floats, generator) * 255).round().byte().numpy()
     return new
 
 
-def _check(
-    cohort: Cohort,
-    method: str,
-    space: str,
-    encoder: nn.Module | None,
-    augment: str | Augmentation | None,
-    copies: int | None,
-) -> None:
+def _check_options(method: str, space: str, encoder: object, augment: object, copies: int | None) -> None:
+    one_of("method", method, get_args(Method))
+    one_of("space", space, ("pixels", "features"))
+    if (space == "features") != (encoder is not None):
+        raise ArgumentError("give space='pixels', or space='features' and an encoder (mc.build_model)")
+    if method == "augment" and (not isinstance(augment, str | Augmentation) or space == "features"):
+        raise ArgumentError("method='augment' changes pixels: give a policy, augment='chest', and no encoder")
+    if method != "augment" and (augment is not None or copies is not None):
+        raise ArgumentError(f"augment= and copies= are for method='augment', not for '{method}'")
+    if copies is not None:
+        whole_number("copies", copies, least=1)
+
+
+def _check_cohort(cohort: Cohort) -> None:
     if not isinstance(cohort, Cohort):
         raise TrainingError(f"resample needs a cohort (mc.load, mc.split), not {type(cohort).__name__}")
-    if method not in get_args(Method):
-        raise TrainingError(f"method='{method}': give one of {', '.join(get_args(Method))}")
-    if space not in ("pixels", "features") or (space == "features") != (encoder is not None):
-        raise TrainingError(
-            f"space='{space}' with encoder={type(encoder).__name__}: give space='pixels', or space='features' and an "
-            "encoder (mc.build_model)"
-        )
-    if method == "augment" and (augment is None or space == "features"):
-        raise TrainingError("method='augment' changes pixels: give a policy, augment='chest', and no encoder")
-    if method != "augment" and (augment is not None or copies is not None):
-        raise TrainingError(f"augment= and copies= are for method='augment', not for '{method}'")
-    if augment is not None and not isinstance(augment, str | Augmentation):
-        raise TrainingError(f"augment={augment!r}: give a policy's name or an mc.Augmentation")
-    if copies is not None and (isinstance(copies, bool) or not isinstance(copies, Integral) or copies < 1):
-        raise TrainingError(f"copies={copies!r}: give a whole number of 1 or more")
     if cohort.task == "multilabel":
         raise TrainingError(
             f"{cohort.name} is multilabel: repeating an image repeats all its findings. Use mc.pos_neg_weights, or one "
@@ -203,7 +197,3 @@ def _check(
             f"{int(made.sum())} of {len(cohort)} images of {cohort.name} are synthetic already; resample the original "
             "training set"
         )
-    if isinstance(augment, str):
-        augment = Augmentation(augment)
-    if augment is not None:
-        augment.check(cohort)

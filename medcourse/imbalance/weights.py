@@ -1,18 +1,20 @@
 """Weights for a loss: one per class, or two per finding."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from medcourse.arguments import one_of
 from medcourse.errors import TrainingError
 
+Scheme = Literal["balanced", "inverse", "effective"]
 _BETA = 0.9999  # of the effective number of samples, as in Cui et al.'s experiments
 
 
-def class_weights(labels: ArrayLike, scheme: Literal["balanced", "inverse", "effective"] = "balanced") -> Tensor:
+def class_weights(labels: ArrayLike, scheme: Scheme = "balanced") -> Tensor:
     """One weight per class, to pass to a loss: ``nn.CrossEntropyLoss(weight=mc.class_weights(train.targets))``.
 
     "balanced" and "inverse" differ by the factor K only, and ``CrossEntropyLoss`` divides by the weights of the batch,
@@ -28,9 +30,10 @@ def class_weights(labels: ArrayLike, scheme: Literal["balanced", "inverse", "eff
         float32, K.
 
     Raises:
-        TrainingError: labels that are no integers 0..K-1, a class without images, multilabel targets, or an unknown
-            scheme.
+        ArgumentError: an unknown scheme.
+        TrainingError: labels that are no integers 0..K-1, a class without images, or multilabel targets.
     """
+    one_of("scheme", scheme, get_args(Scheme))
     targets = _array("class_weights", labels)
     refuse_findings("class_weights", targets)
     if targets.ndim != 1 or targets.size == 0 or not np.issubdtype(targets.dtype, np.integer) or targets.min() < 0:
@@ -41,15 +44,11 @@ def class_weights(labels: ArrayLike, scheme: Literal["balanced", "inverse", "eff
     counts = np.bincount(targets)
     if len(counts) < 2 or (counts == 0).any():
         raise TrainingError(f"class_weights needs images of every class; the counts are {counts.tolist()}")
-    if scheme == "balanced":
-        weights = targets.size / (len(counts) * counts)
-    elif scheme == "inverse":
-        weights = targets.size / counts
-    elif scheme == "effective":
+    if scheme == "effective":
         per_image = (1 - _BETA) / (1 - _BETA**counts)
         weights = per_image * len(counts) / per_image.sum()
     else:
-        raise TrainingError(f"scheme='{scheme}': give 'balanced', 'inverse' or 'effective'")
+        weights = targets.size / (counts * (len(counts) if scheme == "balanced" else 1))
     return torch.tensor(weights, dtype=torch.float32)
 
 
@@ -87,10 +86,8 @@ def pos_neg_weights(targets: ArrayLike) -> tuple[Tensor, Tensor]:
             f"every finding must be present in some image and absent in another; positives are {positives.tolist()}, "
             f"negatives {negatives.tolist()}"
         )
-    total = positives + negatives
-    return torch.as_tensor(negatives / total, dtype=torch.float32), torch.as_tensor(
-        positives / total, dtype=torch.float32
-    )
+    w_p, w_n = (torch.as_tensor(n / (positives + negatives), dtype=torch.float32) for n in (negatives, positives))
+    return w_p, w_n
 
 
 def _array(asking: str, values: ArrayLike) -> np.ndarray:

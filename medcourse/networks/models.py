@@ -27,44 +27,30 @@ _SAMPLE = 1000  # images that the normalisation is measured on
 class Classifier(nn.Module):
     """Normalise inside, then a network: float images in [0, 1], N x C x H x W, to logits, N x classes.
 
-    The normalisation travels with the weights (buffers), so that training, prediction and maps agree. Parts that do
-    not train stay in evaluation mode, batch normalisation included: a frozen part is frozen.
+    The normalisation travels with the weights (buffers), so that training, prediction and maps agree. A part whose weights are
+    all frozen stays in evaluation mode, batch normalisation and dropout included: a frozen part is frozen.
 
     Args:
         network: N x C x H x W to N x classes.
         mean, std: one value per channel of the network, in [0, 1]. With three, grey images become three equal channels.
-        trained: the parts of the network that learn; all others are frozen. None: all learn.
         architecture: the name in ``MODELS`` that the network was built by; None of another network.
 
     Attributes:
         trained_on: what the last training saw; None before.
-
-    Raises:
-        TrainingError: a part that the network does not hold.
     """
 
     mean: Tensor
     std: Tensor
 
     def __init__(
-        self,
-        network: nn.Module,
-        mean: tuple[float, ...],
-        std: tuple[float, ...],
-        trained: list[nn.Module] | None = None,
-        architecture: str | None = None,
+        self, network: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], architecture: str | None = None
     ) -> None:
         super().__init__()
         self.network = network
         self.architecture = architecture
         self.trained_on: InputSignature | None = None
-        self._trained = None if trained is None else _paths(network, trained)
         self.register_buffer("mean", torch.tensor(mean).reshape(1, -1, 1, 1))
         self.register_buffer("std", torch.tensor(std).reshape(1, -1, 1, 1))
-        if trained is not None:
-            network.requires_grad_(False)
-            for part in trained:
-                part.requires_grad_(True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, N x classes."""
@@ -73,11 +59,10 @@ class Classifier(nn.Module):
     def train(self, mode: bool = True) -> "Classifier":
         """As ``nn.Module.train``, but frozen parts stay in evaluation mode."""
         super().train(mode)
-        if mode and self._trained is not None:
-            learning = {module for path in self._trained for module in self.network.get_submodule(path).modules()}
-            for module in self.network.modules():
-                if module not in learning:
-                    module.training = False
+        for part in self.network.modules():
+            weights = list(part.parameters())
+            if weights and not any(weight.requires_grad for weight in weights):
+                part.eval()
         return self
 
 
@@ -148,20 +133,11 @@ def build_model(
         torch.default_generator.manual_seed(seed)  # torch.manual_seed would reseed a GPU as well
         network = build_network(name, cohort.channels, len(cohort.classes), weights)
     mean, std = (IMAGENET_MEAN, IMAGENET_STD) if weights else pixel_statistics(cohort)
-    parts = {"all": None, "head": [plan.head], "last-block": [*plan.last_block, plan.head]}[train]
-    learning = None if parts is None else [network.get_submodule(part) for part in parts]
-    return Classifier(network, mean, std, learning, name)
-
-
-def _paths(network: nn.Module, parts: list[nn.Module]) -> list[str]:
-    """Where the parts stand in the network: a path also holds in a copy, where every module is another object."""
-    path_of = {module: path for path, module in network.named_modules()}
-    if strange := [type(part).__name__ for part in parts if part not in path_of]:
-        raise TrainingError(
-            f"trained= names parts that the network does not hold ({', '.join(strange)}); take them from the network: "
-            "network.get_submodule(...)"
-        )
-    return [path_of[part] for part in parts]
+    if train != "all":
+        network.requires_grad_(False)
+        for part in (plan.head,) if train == "head" else (*plan.last_block, plan.head):
+            network.get_submodule(part).requires_grad_(True)
+    return Classifier(network, mean, std, name)
 
 
 def pixel_statistics(cohort: Cohort) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -41,13 +41,9 @@ def save_model(model: nn.Module, path: str | Path) -> None:
             f"parts of this {model.architecture} were replaced, so that mc.load_model could not build it"
         )
     words = {"format": _FORMAT, "architecture": model.architecture, **vars(model.trained_on)}
-    path = Path(path)
-    writing = path.with_name(f".{path.name}.{os.getpid()}.writing")
     try:
-        write_tensors(writing, model.state_dict(), {"model": words})
-        writing.replace(path)
+        write_tensors(Path(path), model.state_dict(), {"model": words})
     except OSError as error:
-        writing.unlink(missing_ok=True)
         raise TrainingError(f"the model cannot be written to {path}: {error}") from error
 
 
@@ -80,9 +76,8 @@ def load_model(path: str | Path) -> Classifier:
 def _blank(architecture: str, channels: int, classes: int) -> Classifier:
     """The model without values for its weights."""
     with torch.device("meta"):
-        return Classifier(
-            build_network(architecture, channels, classes), (0.0,) * channels, (1.0,) * channels, None, architecture
-        )
+        network = build_network(architecture, channels, classes)
+        return Classifier(network, (0.0,) * channels, (1.0,) * channels, architecture)
 
 
 def _shapes(model: nn.Module) -> dict[str, torch.Size]:
@@ -90,18 +85,23 @@ def _shapes(model: nn.Module) -> dict[str, torch.Size]:
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], words: dict[str, Any]) -> None:
-    """A safetensors file, flushed to the disk, with ``words`` as JSON in its header.
+    """A safetensors file with ``words`` as JSON in its header.
+
+    It is written beside its place, flushed to the disk and renamed, so that a kill leaves the old file or the new one.
 
     Raises:
         OSError: it cannot be written.
     """
     # safetensors refuses channels-last tensors and tensors that share memory
     plain = {k: v.detach().cpu().clone(memory_format=torch.contiguous_format) for k, v in tensors.items()}
+    writing = path.with_name(f".{path.name}.writing")
     try:
-        save_file(plain, path, {_WORDS: json.dumps(words)})
+        save_file(plain, writing, {_WORDS: json.dumps(words)})
     except SafetensorError as error:  # wraps what the disk said
         raise OSError(str(error)) from error
-    flush(path)
+    _flush(writing)
+    writing.replace(path)
+    _flush(path.parent)
 
 
 def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -118,7 +118,7 @@ def read_tensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
         raise TrainingError(f"{path} cannot be read as a safetensors file: {error}") from error
 
 
-def flush(path: Path) -> None:
+def _flush(path: Path) -> None:
     """Wait until a file (or a folder's list of names) is on the disk."""
     if path.is_dir() and os.name == "nt":
         return  # Windows opens no folder; there the rename itself is journalled

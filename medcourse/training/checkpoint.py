@@ -1,12 +1,9 @@
 """Checkpoints: the whole state of a run after every epoch, so that it goes on after a kill as if nothing had happened.
 
-One safetensors file per epoch and no pickle: the tensors by name, and every number and word as JSON in the header. A file
-is written under a passing name, flushed to the disk, and renamed to ``epoch-00003-<sha256>.safetensors``, so that a kill
-leaves no half of it; the hash in its name finds out what was damaged later. The newest two stay.
+One safetensors file and no pickle: the tensors by name, and every number and word as JSON in the header.
 """
 
 import hashlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,23 +14,19 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from medcourse.data.cache import sha256
 from medcourse.data.cohort import Cohort
 from medcourse.errors import TrainingError
 from medcourse.networks.forward import explained
-from medcourse.networks.saving import flush, read_tensors, write_tensors
+from medcourse.networks.saving import read_tensors, write_tensors
 from medcourse.networks.signature import InputSignature
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.optimizer import settings_of, weights_of
 from medcourse.training.run import Progress
 
-Settings = dict[str, str | int | float]
-Saved = tuple[dict[str, Any], dict[str, Tensor]]  # the header's numbers and words, and the tensors
-
-_NAME = re.compile(r"epoch-(\d{5})-([0-9a-f]{64})\.safetensors")
-_FORMAT = 2  # goes up when the names or meanings in a file change
-_WRITING = ".writing.safetensors"
-_KEPT = 2  # the newest, and one to fall back on
+FILE = "training.safetensors"
+_FORMAT = "2"  # goes up when the names or meanings in a file change
+Settings = dict[str, str]
+Saved = tuple[dict[str, Any], dict[str, Tensor]]  # numbers and words, and tensors by name
 
 
 @dataclass(frozen=True)
@@ -45,38 +38,44 @@ class Training:
     scheduler: LRScheduler | None
     generator: torch.Generator
 
-    def state(self) -> Saved:
-        """All of it: numbers and words, and tensors by name."""
+    def state(self, progress: Progress) -> Saved:
+        """All of it after an epoch."""
         kept = self.optimizer.state_dict()
         tensors = {f"model/{name}": value for name, value in self.model.state_dict().items()}
+        tensors |= {f"best/{name}": value for name, value in progress.best_weights.items()}
         tensors |= {f"random/{name}": value for name, value in self._random_states().items()}
         numbers: dict[int, dict[str, Any]] = {}
         for number, values in kept["state"].items():
             tensors |= {f"optimizer/{number}/{name}": v for name, v in values.items() if isinstance(v, Tensor)}
             numbers[number] = {name: v for name, v in values.items() if not isinstance(v, Tensor)}
-        learning = [name for name, weight in self.model.named_parameters() if weight.requires_grad]
-        return {"groups": kept["param_groups"], "optimizer": numbers, "learning": learning}, tensors
+        words = {
+            "progress": {name: value for name, value in vars(progress).items() if name != "best_weights"},
+            "optimizer": numbers,
+            "groups": kept["param_groups"],
+            "learning": [name for name, weight in self.model.named_parameters() if weight.requires_grad],
+        }
+        return words, tensors
 
     def restore(self, words: dict[str, Any], tensors: dict[str, Tensor]) -> Progress:
         """Put a saved state back in place."""
-        progress = Progress(**words["progress"], best_weights=part(tensors, "best"))
+        progress = Progress(**words["progress"], best_weights=_part(tensors, "best"))
         if self.scheduler is not None:
             for _ in range(progress.epoch):
                 self.optimizer.step()  # torch warns of a scheduler that is stepped before; what it changes comes below
                 self.scheduler.step()
-        self.model.load_state_dict(part(tensors, "model"))
+        self.model.load_state_dict(_part(tensors, "model"))
         for name, parameter in self.model.named_parameters():
             parameter.requires_grad_(name in words["learning"])
         state = {int(number): values for number, values in words["optimizer"].items()}
         for number, weight in enumerate(weights_of(self.optimizer)):
             # In the weight's own memory layout: the fused kernel walks both in the order in which they lie in memory.
             layout = torch.empty_like(weight, device="cpu")
-            for name, value in part(tensors, f"optimizer/{number}").items():
+            for name, value in _part(tensors, f"optimizer/{number}").items():
                 same = value.shape == weight.shape
                 state[number][name] = torch.empty_like(layout, dtype=value.dtype).copy_(value) if same else value
         with explained("the optimizer's parameter groups are not those of the checkpoint; make them all at the start"):
             self.optimizer.load_state_dict({"state": state, "param_groups": words["groups"]})
-        states = part(tensors, "random")
+        states = _part(tensors, "random")
         self.generator.set_state(states["order"])
         torch.set_rng_state(states["torch"])
         if "cuda" in states and (device := self._device()).type == "cuda":
@@ -93,126 +92,75 @@ class Training:
         return next(self.model.parameters()).device
 
 
-class Checkpoint:
-    """The files of one run in a folder of their own.
-
-    Args:
-        folder: made when missing. It may hold nothing but the files of this run (and hidden files).
-        settings: what must be the same for a run to go on; numbers and words by name.
+def save_checkpoint(folder: str | Path, settings: Settings, progress: Progress, training: Training) -> None:
+    """Write the state after an epoch in the place of the one before.
 
     Raises:
-        TrainingError: the folder is a file, cannot be written, or holds files that are no checkpoints.
+        TrainingError: the file cannot be written (disk full, no permission, or ``folder`` is a file).
     """
+    words, tensors = training.state(progress)
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        write_tensors(Path(folder) / FILE, tensors, {**words, "settings": {"checkpoint format": _FORMAT, **settings}})
+    except (OSError, TypeError) as error:  # TypeError: something in the optimizer is no JSON
+        raise TrainingError(f"the checkpoint cannot be written to {folder}: {error}") from error
 
-    def __init__(self, folder: str | Path, settings: Settings) -> None:
-        self._folder = Path(folder)
-        self._settings = {"checkpoint format": _FORMAT, **settings}
-        self._damaged: list[Path] = []
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(f"checkpoint='{folder}' cannot be made ({error}); give a folder") from error
-        files = sorted(path.name for path in self._folder.iterdir() if not path.name.startswith("."))
-        if strange := [name for name in files if not _NAME.fullmatch(name)]:
-            raise TrainingError(
-                f"checkpoint='{folder}' holds {', '.join(strange[:3])}, which no run wrote there (checkpoints are "
-                "epoch-....safetensors). Give a folder of its own."
-            )
 
-    def save(self, progress: Progress, training: Training) -> None:
-        """Write the state after an epoch; once it is on the disk, remove all but the newest two.
+def load_checkpoint(folder: str | Path, settings: Settings, epochs: int, say: Callable[[str], None]) -> Saved | None:
+    """The state in a folder; None when there is none yet.
 
-        Raises:
-            TrainingError: the file cannot be written (disk full, no permission).
-        """
-        state, tensors = training.state()
-        tensors |= {f"best/{name}": value for name, value in progress.best_weights.items()}
-        header = {name: value for name, value in vars(progress).items() if name != "best_weights"}
-        writing = self._folder / _WRITING
-        try:
-            write_tensors(writing, tensors, {"settings": self._settings, "progress": header, **state})
-            writing.rename(self._folder / f"epoch-{progress.epoch:05d}-{sha256(writing)}.safetensors")
-            flush(self._folder)
-            while self._damaged:
-                self._damaged.pop().unlink()
-            for old in self._files()[_KEPT:]:
-                old.unlink()
-        except (OSError, TypeError) as error:  # TypeError: something in the optimizer that is no JSON
-            raise TrainingError(f"the checkpoint cannot be written to {self._folder}: {error}") from error
+    Args:
+        folder: of this run.
+        settings: what must be the same for a run to go on; numbers and words by name.
+        epochs: how far the run shall come.
+        say: told how far it has come.
 
-    def load(self, epochs: int, say: Callable[[str], None]) -> Saved | None:
-        """The newest state that is whole; None when there is none yet.
-
-        Args:
-            epochs: how far the run shall come.
-            say: told how far it has come, and of a damaged file that is passed over.
-
-        Raises:
-            TrainingError: every file is damaged, the run was another one (named: what differs), or has more epochs already.
-        """
-        for path in self._files():
-            if not path.stem.endswith(sha256(path)):
-                self._damaged.append(path)
-                continue
-            if self._damaged:
-                say(f"checkpoint {self._damaged[0].name} is damaged; going on from {path.name[:11]}")
-            saved = self._read(path)
-            done = saved[0]["progress"]["epoch"]
-            if done > epochs:
-                raise TrainingError(
-                    f"the checkpoint in {self._folder} already holds {done} epochs, more than epochs={epochs}. Ask for {done} "
-                    "or more, or give another folder."
-                )
-            what = "finished, nothing is trained" if done == epochs else "going on"
-            say(f"checkpoint {self._folder}: {done} of {epochs} epochs done, {what}")
-            return saved
-        if self._damaged:
-            raise TrainingError(
-                f"every checkpoint in {self._folder} is damaged ({', '.join(path.name for path in self._damaged)}). Delete "
-                "the folder to start anew."
-            )
+    Raises:
+        TrainingError: the file is damaged, the run was another one (named: what differs), or has more epochs already.
+    """
+    path = Path(folder) / FILE
+    if not path.exists():
         return None
-
-    def _files(self) -> list[Path]:
-        """Newest first."""
-        return sorted((path for path in self._folder.iterdir() if _NAME.fullmatch(path.name)), reverse=True)
-
-    def _read(self, path: Path) -> Saved:
-        words, tensors = read_tensors(path)
-        then, now = words.get("settings", {}), self._settings
-        if differ := [name for name in {**then, **now} if then.get(name) != now.get(name)]:
-            told = "; ".join(f"{name} was {then.get(name)}, is {now.get(name)}" for name in differ)
-            raise TrainingError(
-                f"the checkpoint in {self._folder} is of another run: {told}. Give another folder for a new run, or set "
-                "this back to go on with the old one (only epochs may grow)."
-            )
-        return words, tensors
-
-
-def part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with ``name/``, without that."""
-    return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}
+    words, tensors = read_tensors(path)
+    then, now = words.get("settings", {}), {"checkpoint format": _FORMAT, **settings}
+    if differ := [name for name in {**then, **now} if then.get(name) != now.get(name)]:
+        told = "; ".join(f"{name} was {then.get(name)}, is {now.get(name)}" for name in differ)
+        raise TrainingError(
+            f"the checkpoint in {folder} is of another run: {told}. Give another folder for a new run, or set this back to go "
+            "on with the old one (only epochs may grow)."
+        )
+    done = words["progress"]["epoch"]
+    if done > epochs:
+        raise TrainingError(
+            f"the checkpoint in {folder} already holds {done} epochs, more than epochs={epochs}. Ask for {done} or more, or "
+            "give another folder."
+        )
+    what = "finished, nothing is trained" if done == epochs else "going on"
+    say(f"checkpoint {folder}: {done} of {epochs} epochs done, {what}")
+    return words, tensors
 
 
-def describe(training: Training, train: Cohort, val: Cohort | None, **parts: Any) -> Settings:
+def describe(training: Training, train: Cohort, val: Cohort | None, own: dict[str, Any]) -> Settings:
     """What a run is recognised by, in words short enough for a message.
 
     The model by the names and shapes of its weights, the optimizer and scheduler by their class and numbers, the sets by
-    their image ids and labels, everything else by its name (a torch module by its buffers, too). Not looked at: the starting
-    weights, the pixels, and what functions and samplers do.
+    their image ids and labels, what else the run has of its ``own`` by value or name (a torch module by its buffers, too). Not
+    looked at: the starting weights, the pixels, and what functions and samplers do.
     """
     model = training.model
-    weights = sum(weight.numel() for weight in model.parameters())
+    weights, learning = (
+        sum(weight.numel() for weight in model.parameters() if weight.requires_grad or not only)
+        for only in (False, True)
+    )
     shapes = [(name, tuple(value.shape)) for name, value in model.state_dict().items()]
-    learning = sum(weight.numel() for weight in model.parameters() if weight.requires_grad)
     steps = [training.optimizer] + ([training.scheduler] if training.scheduler else [])
     return {
         "model": f"{type(model).__name__} of {weights} weights ({_digest(repr(shapes))})",
+        "what learns": f"{learning} weights" if own["after_epoch"] is None else "what after_epoch says",
         "optimizer": " and ".join(f"{type(one).__name__} ({_digest(settings_of(one))})" for one in steps),
         "training set": _cohort(train),
         "validation set": "none" if val is None else _cohort(val),
-        "what learns": f"{learning} weights" if parts["after_epoch"] is None else "what after_epoch says",
-        **{name: _name(thing) for name, thing in parts.items()},
+        **{name: _name(thing) for name, thing in own.items()},
     }
 
 
@@ -226,10 +174,15 @@ def _name(thing: object) -> str:
         return "none"
     if isinstance(thing, nn.Module):
         return f"{thing!r} ({_digest(repr([value.tolist() for value in thing.state_dict().values()]))})"
-    if isinstance(thing, Augmentation):
-        return repr(thing)
+    if isinstance(thing, str | float | int | Augmentation):
+        return str(thing)
     return str(getattr(thing, "__qualname__", type(thing).__qualname__))  # a function's repr holds its address
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
+
+
+def _part(tensors: dict[str, Tensor], name: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with ``name/``, without that."""
+    return {key.removeprefix(f"{name}/"): value for key, value in tensors.items() if key.startswith(f"{name}/")}

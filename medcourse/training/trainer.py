@@ -22,7 +22,7 @@ from medcourse.networks.seeds import seeded, training_seed
 from medcourse.networks.signature import InputSignature
 from medcourse.training.augmentation import Augmentation
 from medcourse.training.batches import Batches, cut
-from medcourse.training.checkpoint import Checkpoint, Settings, Training, describe
+from medcourse.training.checkpoint import Training, describe, load_checkpoint, save_checkpoint
 from medcourse.training.device import Precision, give_memory_back, make_fabric
 from medcourse.training.optimizer import MakeOptimizer, make_optimizer
 from medcourse.training.preconditions import Loss, check_cohorts, check_logits, checked, rows_of
@@ -138,7 +138,7 @@ class Trainer:
         self.run, self.start = None, {name: value.clone() for name, value in self.model.state_dict().items()}
         with seeded(self.seed, self.fabric.device) as generator:
             training = Training(self.model, adam, scheduler, generator)
-            progress, files = self._begin(training, train, val, loss)
+            progress, save = self._begin(training, train, val, loss)
             optimizer: Any = self.fabric.setup_optimizers(adam)
             with self._bar(progress.epoch, len(data)) as bar:
                 for epoch in range(progress.epoch + 1, self.epochs + 1):
@@ -154,8 +154,7 @@ class Trainer:
                     progress.add(record, self.model)
                     self._end_epoch(progress, scheduler)
                     progress.seconds += time.perf_counter() - began
-                    if files is not None:
-                        files.save(progress, training)
+                    save()
                     shown = {name: f"{record[name]:.3f}" for name in ("train_loss", "val_auroc") if name in record}
                     bar.set_postfix_str(", ".join(f"{name} {value}" for name, value in shown.items()))
         adam.zero_grad(set_to_none=True)  # gradients take as much memory as the model, and nobody asks for them now
@@ -166,21 +165,24 @@ class Trainer:
 
     def _begin(
         self, training: Training, train: Cohort, val: Cohort | None, loss: Loss
-    ) -> tuple[Progress, Checkpoint | None]:
-        """A new run, or the one in the checkpoint folder put back; and the folder (rank 0 only), if there is one."""
-        files, saved = None, None
-        if self.checkpoint is not None and self.fabric.is_global_zero:
-            own: Settings = {"lr": self.lr, "batch size": self.batch_size, "seed": self.seed}
-            own |= {"precision": str(self.fabric.strategy.precision.precision)}
-            parts = {"loss": loss, "augment": self.augment, "sampler": self.sampler, "after_epoch": self.after_epoch}
-            files = Checkpoint(self.checkpoint, own | describe(training, train, val, **parts))
-            saved = files.load(self.epochs, self._say)
-        if self.checkpoint is not None:
-            saved = self.fabric.broadcast(saved)
+    ) -> tuple[Progress, Callable[[], None]]:
+        """A new run, or the one in the checkpoint folder put back; and what writes its state (rank 0 only)."""
+        if self.checkpoint is None:
+            return Progress(), lambda: None
+        own = {"loss": loss, "precision": self.fabric.strategy.precision.precision}
+        own |= {name: getattr(self, name) for name in ("lr", "batch_size", "seed", "augment", "sampler", "after_epoch")}
+        settings = describe(training, train, val, own)
+        first, folder = self.fabric.is_global_zero, self.checkpoint
+        saved = self.fabric.broadcast(load_checkpoint(folder, settings, self.epochs, self._say) if first else None)
         progress = Progress() if saved is None else training.restore(*saved)
-        if files is not None and saved is None:
-            files.save(progress, training)  # so that a kill in the first epoch, too, goes back to these very weights
-        return progress, files
+
+        def save() -> None:
+            if first:
+                save_checkpoint(folder, settings, progress, training)
+
+        if saved is None:
+            save()  # so that a kill in the first epoch, too, goes back to these very weights
+        return progress, save
 
     def _train_epoch(
         self,
