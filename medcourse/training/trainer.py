@@ -104,7 +104,6 @@ class Trainer:
         self.optimizer, self.after_epoch = optimizer, after_epoch
         self.progress = progress
         self.run: Run | None = None  # of the last fit that came to its end
-        self.start: dict[str, Tensor] | None = None  # the weights that the last fit began with
         self._module = self.fabric.setup_module(self.model)
         self._trained_on = model.trained_on if isinstance(model, Classifier) else None
         if isinstance(self.loss, nn.Module):
@@ -135,7 +134,7 @@ class Trainer:
             self.model.trained_on = self._trained_on
         data = Batches(train, self.fabric.device)
         val_data = None if val is None else Batches(val, self.fabric.device)
-        self.run, self.start = None, {name: value.clone() for name, value in self.model.state_dict().items()}
+        self.run = None
         with seeded(self.seed, self.fabric.device) as generator:
             training = Training(self.model, adam, scheduler, generator)
             progress, save = self._begin(training, train, val, loss)
