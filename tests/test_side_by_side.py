@@ -24,6 +24,8 @@ def test_what_it_says():
     assert found.index.name == "metric"
     assert found.loc["auroc"].tolist() == ["0.81 [0.70, 0.90]", "0.90 [0.80, 1.00]", "+0.09 [+0.00, +0.20]"]
     assert found.loc["ppv"].tolist() == ["undefined", "0.25 [0.16, 0.44]", "undefined"]
+    certain = table(auroc=(1.0, 1.0, 1.0))
+    assert mc.side_by_side({"perfect": certain}).loc["auroc", "perfect"] == "1.00", "without width it is not certain"
     assert found.loc["f1", ["plain", "difference"]].tolist() == ["0.50", "+0.00"], "never -0.00"
 
 

@@ -136,7 +136,9 @@ def _aligned(before: Predictions, after: Predictions) -> Predictions:
         )
     alone = before.table.index.symmetric_difference(after.table.index, sort=False)
     if len(alone):
-        raise EvaluationError(f"{len(alone)} images are only on one side of the comparison, e.g. {alone[:3].tolist()}")
+        raise EvaluationError(
+            f"compare needs the same images on both sides; {len(alone)} are on one only, e.g. {alone[:3].tolist()}"
+        )
     after = Predictions(after.table.loc[before.table.index], after.classes, after.task)
     alike = (before.targets == after.targets) | (np.isnan(before.targets) & np.isnan(after.targets))
     differ = before.table.index[~alike.reshape(len(before), -1).all(axis=1)]

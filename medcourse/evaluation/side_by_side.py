@@ -36,7 +36,7 @@ def side_by_side(
 
     Returns:
         DataFrame of text, with the index of the tables: "0.29 [0.16, 0.44]", for a difference "+0.64 [+0.51, +0.76]";
-        the number alone where there is no interval, "undefined" where there is no number.
+        the number alone where there is no interval, or one without width; "undefined" where there is no number.
 
     Raises:
         ArgumentError: ``digits`` is not a whole number.
@@ -85,6 +85,6 @@ def _as_text(table: pd.DataFrame, digits: int) -> pd.Series:
     texts = []
     for numbers in table[[number_of(table), "low", "high"]].to_numpy(dtype=np.float64):
         value, low, high = (f"{number:{sign}z.{digits}f}" for number in numbers)
-        interval = "" if np.isnan(numbers[1]) else f" [{low}, {high}]"
+        interval = f" [{low}, {high}]" if np.ptp(numbers[1:]) > 1e-12 else ""  # an interval without width says nothing
         texts.append("undefined" if np.isnan(numbers[0]) else value + interval)
     return pd.Series(texts, index=table.index)
