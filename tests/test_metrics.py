@@ -289,7 +289,7 @@ def test_compare_thresholds_and_draws_alike():
 def test_compare_refuses_other_images_labels_and_classes():
     targets, scores = simulate(20)
     pred = predictions(targets, scores)
-    with pytest.raises(EvaluationError, match=r"1 are on one only .*\['i0'\]"):
+    with pytest.raises(EvaluationError, match=r"1 are on one only, .*\['i0'\]"):
         compare(pred, pred.subset(np.arange(20) > 0))
     with pytest.raises(EvaluationError, match="20 images have another label"):
         compare(pred, predictions(1 - targets, scores))
