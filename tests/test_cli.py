@@ -74,7 +74,7 @@ def test_doctor_says_who_decides_the_precision(monkeypatch):
     monkeypatch.setenv("MEDCOURSE_PRECISION", "fp16")
     done = runner.invoke(cli.app, ["doctor"])
     assert done.exit_code == 1
-    assert "MEDCOURSE_PRECISION='fp16' is not a precision" in str(done.exception)
+    assert "MEDCOURSE_PRECISION='fp16'" in str(done.exception)
     assert "cache " in done.stdout, "the rest is told all the same"
 
 
