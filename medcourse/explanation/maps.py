@@ -1,12 +1,13 @@
-"""Class activation maps: where in the image a convolutional network finds what speaks for a class."""
+"""Class activation maps: where in the image a convolutional network finds what speaks for a class (torchcam does it)."""
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torchcam.methods import GradCAM, SmoothGradCAMpp
 
 from medcourse.arguments import one_of, whole_number
 from medcourse.errors import ArgumentError, ExplanationError
@@ -21,15 +22,39 @@ from medcourse.networks.forward import (
     run_layers,
 )
 
-Method = Literal["gradcam", "smoothgradcam++"]
 _NOISE = 0.3  # of SmoothGrad-CAM++, in standard deviations of the pixels
-_COPIES = 4
+
+
+class _SmoothGradCAMpp(SmoothGradCAMpp):
+    """The weights of Omeiza et al., averaged over the noisy copies; an image's map does not depend on its batch.
+
+    torchcam 0.5 takes the activations and the first derivative of the last noisy copy, and noise for the whole batch.
+    """
+
+    def _compute_smoothgrad_weights(self, class_idx: int | list[int], eps: float, **more: Any) -> list[Tensor]:
+        own, noise = list(self.hook_a), torch.Generator().manual_seed(0)
+        sums = [[torch.zeros_like(act) for act in own] for _power in range(3)]
+        for _copy in range(self.num_samples):
+            drawn = self.std * torch.randn(self._input.shape[1:], generator=noise)
+            self._backprop(self.model((self._input + drawn.to(self._input)).requires_grad_()), class_idx, **more)
+            for power, of_layers in enumerate(sums, start=1):
+                for total, gradient in zip(of_layers, self.hook_g, strict=True):
+                    total += gradient**power / self.num_samples
+        self.hook_a = own
+        weights = []
+        for act, first, second, third in zip(own, *sums, strict=True):
+            total = (third * act).sum((2, 3), keepdim=True)
+            weights.append((second / (2 * second + total + eps) * first.relu()).sum((2, 3)))
+        return weights
+
+
+_METHODS = {"gradcam": GradCAM, "smoothgradcam++": _SmoothGradCAMpp}
 
 
 def activation_maps(
     model: nn.Module,
     images: Any,
-    method: Method = "gradcam",
+    method: Literal["gradcam", "smoothgradcam++"] = "gradcam",
     target: int | None = None,
     layer: str | None = None,
     batch_size: int = 64,
@@ -57,7 +82,7 @@ def activation_maps(
         ArgumentError: unknown method, or a target or batch size out of range.
         ExplanationError: unknown layer, images of another kind, a model that does not take them, or one without a map.
     """
-    one_of("method", method, get_args(Method))
+    one_of("method", method, _METHODS)
     whole_number("batch_size", batch_size, least=1)
     if not isinstance(model, nn.Module):
         raise ExplanationError(
@@ -73,52 +98,29 @@ def activation_maps(
         if target is not None and whole_number("target", target) >= logits.shape[1]:
             raise ArgumentError(f"target={target!r}: give the position of a class, 0..{logits.shape[1] - 1}, or None")
         layer = _found_layer(model, ran, np.shape(images)[2:]) if layer is None else _checked_layer(model, layer, ran)
-        for start in range(0, len(images), batch_size):
-            batch = _floats(images[start : start + batch_size]).to(weight)
-            cells = _cells(model, model.get_submodule(layer), batch, method, target)
-            large = F.interpolate(cells[:, None], batch.shape[2:], mode="bilinear", align_corners=False)
-            maps.append(large[:, 0].clamp(0, 1).cpu().numpy())
+        more = {"std": _NOISE * _pixel_std(model)} if method == "smoothgradcam++" else {}
+        with _METHODS[method](model, layer, **more) as extractor:
+            for start in range(0, len(images), batch_size):
+                batch = _floats(images[start : start + batch_size]).to(weight).clone().requires_grad_()
+                cells = _cells(extractor, model, batch, target)
+                large = F.interpolate(cells[:, None], batch.shape[2:], mode="bilinear", align_corners=False)
+                maps.append(large[:, 0].clamp(0, 1).cpu().numpy())
     return np.concatenate(maps)
 
 
-def _cells(model: nn.Module, layer: nn.Module, images: Tensor, method: Method, target: int | None) -> Tensor:
+def _cells(extractor: GradCAM | _SmoothGradCAMpp, model: nn.Module, batch: Tensor, target: int | None) -> Tensor:
     """The maps as the layer has them, stretched to 0..1 in float32 (1e-8 is nothing in half precision): N x h x w."""
-    seen, first, classes = _slopes(model, layer, images, target)
-    if method == "gradcam":
-        weights = first.mean((2, 3), keepdim=True)
-    else:
-        std, noise, sums = _NOISE * _pixel_std(model), torch.Generator().manual_seed(0), [torch.zeros_like(seen)] * 3
-        for _copy in range(_COPIES):
-            drawn = std * torch.randn(images.shape[1:], generator=noise)
-            _, slopes, _ = _slopes(model, layer, images + drawn.to(images), classes)
-            sums = [total + slopes**power / _COPIES for power, total in enumerate(sums, start=1)]
-        curvature = (sums[2] * seen).sum((2, 3), keepdim=True)
-        weights = (sums[1] / (2 * sums[1] + curvature + 1e-8) * sums[0].relu()).sum((2, 3), keepdim=True)
-    cells = (weights * seen).sum(1).relu().float()
-    cells = cells - cells.amin((1, 2), keepdim=True)
-    return cells / (cells.amax((1, 2), keepdim=True) + 1e-8)
-
-
-def _slopes(
-    model: nn.Module, layer: nn.Module, images: Tensor, target: int | Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """What comes out of the layer in its last run, the slope of the class's logit at every number of it, and the classes."""
-    outputs: list[Tensor] = []
-    hook = layer.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
-    no_slopes = (
+    no_gradient = (
         "no gradient comes from the logits to the layer (is part of the model run without gradients, or was it made in "
         "inference mode?)"
     )
-    with explained(no_slopes, ExplanationError):
-        try:
-            logits = model(images.clone().requires_grad_())  # frozen models have slopes, too
-        finally:
-            hook.remove()
-        classes = (
-            logits.argmax(1) if target is None else torch.as_tensor(target, device=logits.device).expand(len(logits))
-        )
-        (slopes,) = torch.autograd.grad(logits.gather(1, classes[:, None]).sum(), outputs[-1])
-    return outputs[-1].detach(), slopes, classes
+    with explained(no_gradient, ExplanationError):
+        logits = model(batch)
+        classes = logits.argmax(1).tolist() if target is None else [int(target)] * len(batch)
+        (cells,) = extractor(classes, logits, normalized=False)
+    cells = cells.detach().float()
+    cells = cells - cells.amin((1, 2), keepdim=True)
+    return cells / (cells.amax((1, 2), keepdim=True) + 1e-8)
 
 
 def _floats(images: Any) -> Tensor:
@@ -149,7 +151,7 @@ def _checked_layer(model: nn.Module, layer: str, ran: list[LayerRun]) -> str:
         raise ExplanationError(f"no layer '{layer}' ran in the model; pictures come from {', '.join(names[-8:])}")
     if not is_picture(runs[-1].output):
         raise ExplanationError(f"the layer '{layer}' gives no picture (N x C x h x w of more than one cell)")
-    return runs[-1].name
+    return runs[-1].name  # a module may have several names; torchcam knows its first
 
 
 def _found_layer(model: nn.Module, ran: list[LayerRun], size: tuple[int, ...]) -> str:
