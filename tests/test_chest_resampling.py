@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 import medcourse as mc
 from medcourse import cli
 from medcourse.errors import SourceError
-from medcourse.studies import chest_maps, chest_report, chest_resampling
+from medcourse.studies import chest_report, chest_resampling
 from medcourse.studies.chest_report import CHOSEN, PUBLISHED, paired, recipe, verdict
 from medcourse.studies.results import COLUMNS, SCORES, Runs
 from tests.conftest import make_cohort
@@ -52,7 +52,7 @@ def made_up(skill: dict[str, float], seeds: int = 3, patients: int = 60) -> Runs
             score = np.where(rng.random(patients) < share, 0.2 + 0.6 * target, rng.random(patients))
             table = pd.DataFrame({"group": [f"p{k}" for k in range(patients)], "p_1": score, "p_0": 1 - score})
             pred = mc.Predictions(table.assign(label=np.array(["0", "1"])[target]), ["0", "1"])
-            values = chest_resampling.judged(pred, pred).values
+            values = chest_resampling.judged(pred, pred)
             same = {"arm": arm, "seed": seed, "size": 64, "epochs": 5, "device": "cpu"}
             rows += [
                 {**same, "study": "s", "torch": "2", "seconds": 1.0, "split": split, "metric": metric, "value": value}
@@ -105,7 +105,7 @@ def test_arms_of_one_seed_are_reported_without_intervals():
 
 def test_maps_are_drawn_and_measured():
     films = make_cohort(12, size=32)
-    figure, borders = chest_maps.strip(mc.build_model("simple-cnn", films), films, "some arm")
+    figure, borders = chest_resampling.strip(mc.build_model("simple-cnn", films), films, "some arm")
     assert len(figure.axes) == 12
     assert borders["border share uniform"] == pytest.approx(0.36, abs=0.04)
     of_methods = {
@@ -121,7 +121,7 @@ def test_empty_maps_are_counted_and_left_out_of_the_mean():
     measured = []
     for weight in (1.0, -1.0):  # every feature speaks for the class, or against it
         torch.nn.init.constant_(head, weight)
-        measured.append(chest_maps.strip(model, films, "some arm")[1])
+        measured.append(chest_resampling.strip(model, films, "some arm")[1])
     every, none = measured
     assert every["empty maps gradcam"] == 0
     assert none["empty maps gradcam"] == 1

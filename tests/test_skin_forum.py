@@ -158,7 +158,7 @@ def test_differences_are_paired_by_seed_and_by_lesion(parts, tmp_path):
             arm: skin_forum._judged(skin_forum.Pass(2, scores, scores), threshold, imagenet=True)
             for arm, threshold in (("as asked", 0.5), ("threshold by cost", 0.25))
         }
-        results.add(settings, seed, outcomes, {"torch": "2", "seconds": 1.0}, list(skin_forum.ARMS))
+        results.add(settings, outcomes, {"seed": seed, "torch": "2", "seconds": 1.0}, list(skin_forum.ARMS))
     runs = results.matching({"size": 16})
     spent = runs.values()["cost"]
     saved = spent["threshold by cost"] - spent["as asked"]

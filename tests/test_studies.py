@@ -35,13 +35,13 @@ from tests.conftest import HANGS, make_cohort
 ROOT = Path(__file__).parent.parent
 COMMITTED = ROOT / "benchmarks" / "results"
 SETTINGS = {"size": 16, "epochs": 1, "device": "cpu"}
-MADE = {"torch": "2", "seconds": 1.0}
+MADE = {"seed": 0, "torch": "2", "seconds": 1.0}
 ARMS = ["a", "b", "c"]
 
 
 def add(results, arm, seed=0, settings=SETTINGS, **more):
     """One run with an AUROC of 0.5."""
-    results.add(settings, seed, {arm: Outcome({"test": {"auroc": 0.5}}, **more)}, MADE, ARMS)
+    results.add(settings, {arm: Outcome({"test": {"auroc": 0.5}}, **more)}, MADE | {"seed": seed}, ARMS)
 
 
 @pytest.mark.parametrize("number", ["size", "seeds", "epochs", "jobs"])
@@ -55,12 +55,12 @@ def test_numbers_below_one_are_refused(number, tmp_path):
 def test_results_grow_and_are_found_again(tmp_path):
     results = Results(tmp_path / "results", "s")
     assert results.done(SETTINGS) == set()
-    results.add(SETTINGS, 0, {"a": Outcome({"test": {"auroc": 0.5, "sensitivity": 1.0}})}, MADE, ARMS)
+    results.add(SETTINGS, {"a": Outcome({"test": {"auroc": 0.5, "sensitivity": 1.0}})}, MADE, ARMS)
     again = Results(tmp_path / "results", "s")
     assert again.done(SETTINGS) == {("a", 0)}
     assert again.done(SETTINGS | {"size": 64}) == set()
-    again.add(SETTINGS, 1, {"a": Outcome({"test": {"auroc": 0.6}})}, MADE, ARMS)
-    again.add(SETTINGS, 1, {"a": Outcome({"test": {"auroc": 0.7}})}, MADE, ARMS)  # another process was first
+    again.add(SETTINGS, {"a": Outcome({"test": {"auroc": 0.6}})}, MADE | {"seed": 1}, ARMS)
+    again.add(SETTINGS, {"a": Outcome({"test": {"auroc": 0.7}})}, MADE | {"seed": 1}, ARMS)  # another process was first
     table = pd.read_csv(again.path)
     assert list(table.columns) == COLUMNS
     assert table["value"].tolist() == [0.5, 1.0, 0.6]
@@ -92,7 +92,7 @@ def test_committed_runs_are_not_touched_when_others_come(tmp_path):
             shutil.copy(COMMITTED / f"{name}{ending}", tmp_path)
         results = Results(tmp_path, name)
         before, scores = results.path.read_bytes(), pd.read_csv(results.scores_path)
-        results.add(SETTINGS, 0, {"a": Outcome({"test": {"auroc": 0.5}}, {"test": three_scores()})}, MADE, ARMS)
+        results.add(SETTINGS, {"a": Outcome({"test": {"auroc": 0.5}}, {"test": three_scores()})}, MADE, ARMS)
         assert results.path.read_bytes() == before + f"{name},a,0,test,auroc,0.5,16,1,cpu,2,1.0\n".encode()
         pd.testing.assert_frame_equal(pd.read_csv(results.scores_path)[: len(scores)], scores)
 

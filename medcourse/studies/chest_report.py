@@ -221,10 +221,8 @@ def paired(
         level: of the interval.
     """
     subtracted = _metric(runs, *other, metric) if isinstance(other, tuple) else other
-    by_seed = (_metric(runs, *one, metric) - subtracted).dropna(
-        axis="columns", how="all"
-    )  # of the seeds that both have
-    return over_seeds(by_seed.iloc[0], float(by_seed.iloc[1:].mean(axis=1).var(ddof=0)), level)
+    of_both = (_metric(runs, *one, metric) - subtracted).dropna(axis="columns", how="all")  # seeds that both have
+    return over_seeds(of_both.iloc[0], float(of_both.iloc[1:].mean(axis=1).var(ddof=0)), level)
 
 
 @functools.lru_cache(maxsize=256)  # the baseline is asked for in every difference

@@ -10,7 +10,10 @@ on the validation set.
 """
 
 from dataclasses import dataclass
+from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from sklearn.linear_model import LogisticRegression
@@ -20,13 +23,15 @@ from torch import nn
 
 import medcourse as mc
 from medcourse.imbalance.resampling import Method
-from medcourse.studies.chest_maps import GRID, strip
 from medcourse.studies.chest_report import METRICS, PUBLISHED, rates, report
 from medcourse.studies.results import Outcome, Runs, png
 from medcourse.studies.study import Study, weights_at_hand
 from medcourse.viewing.plot import BLUE, GREY, ORANGE
 
 NETWORK, LEARNING_RATE, BATCH = "resnet18", 0.005, 32
+GRID = 160  # pixels: below, ResNet18's last map has fewer than 5 x 5 cells, and no maps are drawn
+METHODS: tuple[Literal["gradcam", "smoothgradcam++"], ...] = ("gradcam", "smoothgradcam++")
+SHOWN, MEASURED = 6, 120  # films whose maps are drawn, and whose border shares are averaged
 
 # Turns and a mirror image, as published (the angle is not printed there), and nothing else.
 _PUBLISHED_POLICY = mc.Augmentation(
@@ -77,31 +82,22 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
     more = mc.resample(train, plan.method, seed=seed, augment=plan.copies) if plan.method else train
     weights = weights_at_hand(NETWORK, train)
     model = mc.build_model(NETWORK, train, weights=weights, seed=seed)
-    trainer = mc.Trainer(
-        model,
-        loss=nn.CrossEntropyLoss(weight=mc.class_weights(more.targets)) if plan.weights else None,
-        epochs=epochs,
-        lr=LEARNING_RATE,
-        batch_size=BATCH,
-        augment=plan.online,
-        device=device,
-        seed=seed,
-        progress=False,
-    )
+    loss = nn.CrossEntropyLoss(weight=mc.class_weights(more.targets)) if plan.weights else None
+    how: dict[str, Any] = {"augment": plan.online, "device": device, "seed": seed, "progress": False}
+    trainer = mc.Trainer(model, loss, epochs, LEARNING_RATE, BATCH, **how)
     history = trainer.fit(more, val).history
-    outcome = judged(trainer.predict(val), trainer.predict(test))
-    curves = {
-        f"epoch {epoch}": {"balanced accuracy": row["val_balanced_accuracy"], "recall": row["val_recall_PNEUMONIA"]}
-        for epoch, row in history.iterrows()
-    }
-    train_values = {"images": float(len(more)), "pretrained": float(weights is not None)}
-    values = {**outcome.values, "train": train_values, **{f"val, {name}": row for name, row in curves.items()}}
+    tested = trainer.predict(test)
+    values = judged(trainer.predict(val), tested)
+    values["train"] = {"images": float(len(more)), "pretrained": float(weights is not None)}
+    for epoch, row in history.iterrows():
+        recall = row["val_recall_PNEUMONIA"]
+        values[f"val, epoch {epoch}"] = {"balanced accuracy": row["val_balanced_accuracy"], "recall": recall}
     pictures = {}
     if size >= GRID:
         drawn, borders = strip(model, test, arm)
-        values["test"] = {**values["test"], **borders}
+        values["test"] |= borders
         pictures = {f"maps-{arm.replace(', ', '-').replace(' ', '-')}-{seed}": png(drawn)}
-    outcomes = {arm: Outcome(values, outcome.scores, pictures)}
+    outcomes = {arm: Outcome(values, {"test": tested}, pictures)}
     if arm == "baseline":
         outcomes[OF_FEATURES] = _of_features(model, train, val, test, seed)
     return outcomes
@@ -117,25 +113,60 @@ def _of_features(encoder: nn.Module, train: mc.Cohort, val: mc.Cohort, test: mc.
         p = linear.predict_proba(mc.encode(part, encoder).values)
         table = part.table.assign(**{f"p_{name}": p[:, k] for k, name in enumerate(part.classes)})
         said.append(mc.Predictions(table, part.classes))
-    outcome = judged(*said)
-    return Outcome({**outcome.values, "train": {"images": float(len(more))}}, outcome.scores)
+    return Outcome({**judged(*said), "train": {"images": float(len(more))}}, {"test": said[1]})
 
 
-def judged(val: mc.Predictions, test: mc.Predictions) -> Outcome:
-    """Both sets at 0.5 and at the threshold that the validation set chooses; the test scores are kept."""
+def judged(val: mc.Predictions, test: mc.Predictions) -> dict[str, dict[str, float]]:
+    """Both sets at 0.5 and at the threshold that the validation set chooses."""
     threshold = mc.choose_threshold(val, rule="youden")
     values = {}
     for split, pred in (("val", val), ("test", test)):
         values[split] = at(pred, 0.5) | {"auroc": float(mc.evaluate(pred, ci=None)["value"]["auroc"])}
         values[f"{split}, threshold of val"] = at(pred, threshold)
     values["val"] |= {"threshold": threshold}
-    return Outcome(values, {"test": test})
+    return values
 
 
 def at(pred: mc.Predictions, threshold: float) -> dict[str, float]:
     """Balanced accuracy, recall and F1 of PNEUMONIA, and the four counts, as the paper prints them."""
     (tn, fp), (fn, tp) = mc.confusion(pred, threshold).to_numpy().astype(float)
     return rates(tp, tn, fp, fn) | {"TP": tp, "TN": tn, "FP": fp, "FN": fn}
+
+
+def strip(model: nn.Module, test: mc.Cohort, title: str) -> tuple[Figure, dict[str, float]]:
+    """Six test films with their maps, and the mean share of the maps that lies in the border.
+
+    The films are evenly spaced in the test set; nobody picked them.
+
+    Returns:
+        The figure; ``border share <method>`` (120 films) beside ``border share uniform``, and ``empty maps <method>``, the
+        share of those films on which nothing speaks for the class (they are left out of the mean).
+    """
+    few, many = _evenly(test, SHOWN), _evenly(test, MEASURED)
+    figure = Figure(figsize=(1.7 * SHOWN, 1.85 * len(METHODS)), layout="constrained")
+    axes = figure.subplots(len(METHODS), SHOWN, squeeze=False)
+    borders = {"border share uniform": float(mc.border_share(np.ones((1, test.size, test.size)))[0])}
+    for row, method in zip(axes, METHODS, strict=True):
+        share = mc.border_share(mc.activation_maps(model, many.images, method=method, target=1))
+        borders[f"border share {method}"] = float(pd.Series(share).mean())  # without the empty ones, NaN
+        borders[f"empty maps {method}"] = float(np.isnan(share).mean())
+        maps = mc.activation_maps(model, few.images, method=method, target=1)
+        row[0].set_ylabel(f"{method}\nborder {borders[f'border share {method}']:.2f}", fontsize=8)
+        for axis, film, seen, label in zip(row, few.images, maps, few.table["label"], strict=True):
+            axis.imshow(film[0], cmap="gray", vmin=0, vmax=255)
+            axis.imshow(seen, cmap="viridis", vmin=0, vmax=1, alpha=0.45)
+            axis.set_title(label, fontsize=8)
+            axis.set(xticks=[], yticks=[])
+    figure.suptitle(
+        f"{title}: what speaks for PNEUMONIA (a map without aim has {borders['border share uniform']:.2f} in the border)",
+        fontsize=9,
+    )
+    return figure, borders
+
+
+def _evenly(cohort: mc.Cohort, images: int) -> mc.Cohort:
+    at = np.linspace(0, len(cohort) - 1, min(images, len(cohort))).astype(int)
+    return cohort.subset(cohort.table.index[at])
 
 
 def curves(runs: Runs) -> Figure:

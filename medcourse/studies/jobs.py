@@ -48,7 +48,7 @@ def reproduce(
         arms: some of the study's; all when None or empty.
         device: as for ``mc.Trainer``; "auto" is stored as the device that it takes.
         jobs: jobs at a time, each in a process of its own with one thread; None: as many as there are cores, on a GPU 1.
-            1 runs them in this process, with all threads.
+            1 runs them in this process, with all threads. A scheduler decides for itself.
         scheduler: address of a Dask scheduler; its workers, which need medcourse, do the jobs, one at a time each.
         say: is told of every run when it ends.
 
@@ -77,25 +77,24 @@ def reproduce(
     if missing := dict.fromkeys((study.shared.get(arm, arm), seed) for arm, seed in asked):
         study.prepare(size)
         with _workers(min(jobs, len(missing)), scheduler) as parallel:
-            for seed, outcomes, made in parallel(joblib.delayed(_job)(study.run, *one, settings) for one in missing):
-                results.add(settings, seed, outcomes, made, list(study.arms))
+            for outcomes, made in parallel(joblib.delayed(_job)(study.run, *one, settings) for one in missing):
+                results.add(settings, outcomes, made, list(study.arms))
                 for arm, outcome in outcomes.items():
                     values = ", ".join(f"{name} {value:.3f}" for name, value in outcome.values["test"].items())
-                    say(f"{arm}, seed {seed}: {values} ({made['seconds']} s)")
+                    say(f"{arm}, seed {made['seed']}: {values} ({made['seconds']} s)")
     runs = results.matching(settings)
     for name, figure in study.figures(runs).items():
         results.picture(settings, name).write_bytes(png(figure))
     return study.report(runs)
 
 
-def _job(
-    run: Run, arm: str, seed: int, settings: Mapping[str, Any]
-) -> tuple[int, Mapping[str, Outcome], dict[str, Any]]:
-    """One training: its seed, what its arms left behind, and what is stored beside every value."""
+def _job(run: Run, arm: str, seed: int, settings: Mapping[str, Any]) -> tuple[Mapping[str, Outcome], dict[str, Any]]:
+    """One training: what its arms left behind, and what is stored beside every value."""
     with _ONE_AT_A_TIME:
         began = time.perf_counter()
         outcomes = run(arm, seed, settings["size"], settings["epochs"], settings["device"])
-        return seed, outcomes, {"torch": torch.__version__, "seconds": round(time.perf_counter() - began, 1)}
+        made = {"seed": seed, "torch": torch.__version__, "seconds": round(time.perf_counter() - began, 1)}
+        return outcomes, made
 
 
 @contextmanager

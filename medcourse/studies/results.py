@@ -85,12 +85,7 @@ class Results:
 
     def read(self) -> pd.DataFrame:
         """What is in the CSV now (another process may have added runs)."""
-        table = _read(self.path, COLUMNS)
-        if list(table.columns) != COLUMNS:
-            raise EvaluationError(
-                f"{self.path} has the columns {list(table.columns)}, expected {COLUMNS}; move it away"
-            )
-        return table
+        return _read(self.path, COLUMNS)
 
     def done(self, settings: Mapping[str, object]) -> set[tuple[str, int]]:
         """Arm and seed of the runs with these settings."""
@@ -111,7 +106,6 @@ class Results:
     def add(
         self,
         settings: Mapping[str, object],
-        seed: int,
         outcomes: Mapping[str, Outcome],
         made: Mapping[str, object],
         arms: Sequence[str],
@@ -122,16 +116,15 @@ class Results:
 
         Args:
             settings: size, epochs and device.
-            seed: of the job.
             outcomes: by arm.
-            made: torch (version) and seconds.
+            made: seed, torch (version) and seconds.
             arms: the order in which runs of one seed stand, whichever ended first.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(self.path.with_name(f".{self.study}.lock")):
             table, scores = self.read(), _read(self.scores_path, SCORES)
             for arm, outcome in outcomes.items():
-                run = {"arm": arm, "seed": seed, **settings}
+                run = {"arm": arm, "seed": made["seed"], **settings}
                 if _with(table, run).any():
                     continue
                 rows = [
@@ -158,7 +151,10 @@ def png(figure: Figure) -> bytes:
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    return pd.read_csv(path) if path.exists() else pd.DataFrame(columns=columns)
+    table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=columns)
+    if list(table.columns) != columns:
+        raise EvaluationError(f"{path} has the columns {list(table.columns)}, expected {columns}; move it away")
+    return table
 
 
 def _with(table: pd.DataFrame, run: Mapping[str, object]) -> pd.Series:
@@ -166,14 +162,14 @@ def _with(table: pd.DataFrame, run: Mapping[str, object]) -> pd.Series:
 
 
 def _inserted(
-    table: pd.DataFrame, rows: list[pd.DataFrame], run: Mapping[str, Any], arms: Sequence[str]
+    table: pd.DataFrame, new: list[pd.DataFrame], run: Mapping[str, Any], arms: Sequence[str]
 ) -> pd.DataFrame:
     """The rows of a run, before those of the runs with equal settings that come later (by seed, then by arm)."""
     later_arm = table["arm"].isin(arms[list(arms).index(run["arm"]) + 1 :])
     later = (table["seed"] > run["seed"]) | ((table["seed"] == run["seed"]) & later_arm)
     later &= _with(table, {key: run[key] for key in ("size", "epochs", "device")})
     at = int(later.to_numpy().argmax()) if later.any() else len(table)
-    parts = [part for part in (table[:at], *rows, table[at:]) if len(part)]
+    parts = [part for part in (table[:at], *new, table[at:]) if len(part)]
     return pd.concat(parts, ignore_index=True) if parts else table
 
 

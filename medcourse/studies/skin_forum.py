@@ -150,25 +150,18 @@ def cost(pred: mc.Predictions, threshold: float) -> float:
 
 def by_road(pred: mc.Predictions) -> dict[str, float]:
     """AUROC of the melanomas against nevi that were only followed up, and against excised nevi."""
-    roads = {"followed-up nevi": "follow_up", "excised nevi": "histo"}
     melanoma, road = pred.targets == 1, pred.table["dx_type"].to_numpy()
-    return {
-        f"auroc, {name}": auroc(pred.targets[rows], pred.scores[rows])
-        for name, value in roads.items()
-        for rows in [melanoma | (road == value)]
-    }
+    rows = {"followed-up nevi": melanoma | (road == "follow_up"), "excised nevi": melanoma | (road == "histo")}
+    return {f"auroc, {name}": auroc(pred.targets[those], pred.scores[those]) for name, those in rows.items()}
 
 
 def report(runs: Runs) -> str:
     """The arms beside the thread's numbers, each seed's change of sensitivity, and what batches of four do to weights."""
     ratio = (1 - PREVALENCE) / PREVALENCE
     starts = told_of_starts(runs.values()["imagenet"])
-    if starts:
-        starts = (
-            f"UNLIKE FOR LIKE: {starts}In them the frozen phase trains a head on the features of a random network.\n"
-        )
+    random = f"UNLIKE FOR LIKE: {starts}In them the frozen phase trains a head on the features of a random network.\n"
     return (
-        f"{runs.header()}\n{starts}\n{markdown(beside_the_thread(runs))}\n\n"
+        f"{runs.header()}\n{random if starts else ''}\n{markdown(beside_the_thread(runs))}\n\n"
         "Mean over seeds on the test images. 'the thread' is computed from its error of 0.09 and its 60 % missed, at 10 % "
         "melanoma; what it calls specificity is the NPV. 'cost' is per image: 10 for a missed melanoma, 1 for a needless "
         "excision. Differences to 'as asked' are paired by seed, with the lowest and the highest of the seeds. That a lower "
@@ -197,8 +190,8 @@ def roads(runs: Runs) -> str:
     if MIXTURE not in values.index.get_level_values("arm"):
         return ""
     of_mixture = values.loc[MIXTURE]
-    told_of = {name: of_mixture[name] for name in ("auroc", "auroc, followed-up nevi", "auroc, excised nevi")}
-    parts = [f"{one.mean():.2f} ({one.min():.2f} to {one.max():.2f})" for one in told_of.values()]
+    columns = of_mixture[["auroc", "auroc, followed-up nevi", "auroc, excised nevi"]]
+    parts = [f"{one.mean():.2f} ({one.min():.2f} to {one.max():.2f})" for _, one in columns.items()]
     return (
         f"Trained on the thread's mixture of nevi, the network has an AUROC of {parts[0]}: {parts[1]} against nevi that were "
         f"only followed up, {parts[2]} against excised nevi (mean, lowest and highest of {len(of_mixture)} seed(s)).\n\n"
@@ -213,8 +206,8 @@ def by_seed(runs: Runs) -> pd.DataFrame:
             pair = [_predictions(runs.scores, name, seed) for name in ("as asked", arm)]
             cuts = (values.loc[("as asked", seed), "threshold"], values.loc[(arm, seed), "threshold"])
             change = mc.compare(pair[0], pair[1], threshold=cuts, n_boot=1000)
-            told_of = change.loc["sensitivity", ["difference", "low", "high"]].astype(float)
-            table.loc[arm, f"seed {seed}"] = format_difference(*told_of)
+            limits = change.loc["sensitivity", ["difference", "low", "high"]].astype(float)
+            table.loc[arm, f"seed {seed}"] = format_difference(*limits)
     return table.reindex([arm for arm in ARMS if arm in table.index]).fillna("").rename_axis("arm")
 
 
