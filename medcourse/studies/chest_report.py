@@ -29,7 +29,6 @@ PUBLISHED = {  # TP, TN, FP and FN of the paper's 624 test films
     "smote": rates(390, 82, 152, 0),
     "borderline-smote": rates(389, 105, 129, 1),
 }
-_DRAWS = 1000
 CHOSEN = "threshold of val"
 
 
@@ -123,8 +122,7 @@ def differences(runs: Runs) -> pd.DataFrame:
             ours = difference(runs, arm, name)
             if name in METRICS:
                 paper = PUBLISHED[arm][name] - PUBLISHED["baseline"][name] if arm in PUBLISHED else None
-                told = "-" if paper is None else f"{paper:+.2f} ({verdict(paper, *ours[1:])})"
-                rows[arm][f"{name}: paper"] = told
+                rows[arm][f"{name}: paper"] = "-" if paper is None else f"{paper:+.2f} ({verdict(paper, *ours[1:])})"
             rows[arm][f"{name}: ours"] = format_difference(*ours)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("arm")
 
@@ -143,10 +141,8 @@ def corrected(runs: Runs) -> str:
         left = {arm: difference(runs, arm, name, level=1 - 0.05 / len(arms)) for arm in arms}
         where = " at 0.5" if name == "balanced accuracy" else ""
         found.append(f"{name}{where}: {significant_after_correction(left)}")
-    told = (
-        f"Corrected for {len(arms)} comparisons (Bonferroni), these still differ from the baseline. {'; '.join(found)}."
-    )
-    return told if arms else ""
+    begin = f"Corrected for {len(arms)} comparisons (Bonferroni), these still differ from the baseline."
+    return f"{begin} {'; '.join(found)}." if arms else ""
 
 
 def verdict(paper: float, low: float, high: float) -> str:
@@ -246,4 +242,4 @@ def _metric(runs: Runs, arm: str, threshold: str | None, metric: str) -> pd.Data
 @functools.cache
 def _drawn(patients: int) -> NDArray[np.int64]:
     """How often each patient is drawn, draws x patients: those of the first report, so that it can be reprinted."""
-    return np.random.default_rng(0).multinomial(patients, np.full(patients, 1 / patients), _DRAWS)
+    return np.random.default_rng(0).multinomial(patients, np.full(patients, 1 / patients), 1000)

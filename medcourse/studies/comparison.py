@@ -64,9 +64,8 @@ def format_difference(mean: float, low: float, high: float) -> str:
 def told_of_starts(imagenet: pd.Series) -> str:
     """What a report says of runs (1: began with ImageNet weights, 0: with random ones); empty where all had them."""
     random = int((imagenet == 0).sum())
-    return (
-        f"{random} of {len(imagenet)} runs began with random weights: ImageNet's could not be had.\n" if random else ""
-    )
+    words = f"{random} of {len(imagenet)} runs began with random weights: ImageNet's could not be had.\n"
+    return words if random else ""
 
 
 def markdown(table: pd.DataFrame) -> str:

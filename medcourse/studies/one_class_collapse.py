@@ -8,6 +8,8 @@ excised (histology): in HAM10000 the colour of the picture tells nevi that were 
 included, so that a network trained on all nevi ranks cameras (lesson 01).
 """
 
+from typing import Any
+
 import numpy as np
 import torch
 
@@ -47,16 +49,10 @@ def run(arm: str, seed: int, size: int, epochs: int, device: str) -> dict[str, O
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         network = SimpleCNN(train.channels, 2, dropout=0.5 if "dropout" in on else 0.0)
-    trainer = mc.Trainer(
-        Classifier(network, *pixel_statistics(train)),
-        loss=torch.nn.CrossEntropyLoss(weight=mc.class_weights(train.targets)) if "weights" in on else None,
-        epochs=epochs,
-        augment="skin" if "augmentation" in on else None,
-        sampler=range(len(train)) if "sorted" in on else None,
-        device=device,
-        seed=seed,
-        progress=False,
-    )
+    loss = torch.nn.CrossEntropyLoss(weight=mc.class_weights(train.targets)) if "weights" in on else None
+    augment, order = "skin" if "augmentation" in on else None, range(len(train)) if "sorted" in on else None
+    how: dict[str, Any] = {"augment": augment, "sampler": order, "device": device, "seed": seed, "progress": False}
+    trainer = mc.Trainer(Classifier(network, *pixel_statistics(train)), loss, epochs, **how)
     trainer.fit(train)
     pred = trainer.predict(test)
     values = mc.evaluate(pred, ci=None)["value"]
