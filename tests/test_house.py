@@ -3,6 +3,7 @@
 import ast
 import operator
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
@@ -17,6 +18,11 @@ import medcourse as mc
 
 ROOT = Path(__file__).parents[1]
 MODULES = sorted((ROOT / "medcourse").rglob("*.py"))
+
+
+def test_no_module_is_longer_than_320_lines():
+    lines = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8").count("\n") for path in MODULES}
+    assert {path: n for path, n in lines.items() if n > 320} == {}
 
 
 def room(dotted: str) -> str:
@@ -61,6 +67,15 @@ def test_a_private_name_would_be_found():
     )
     assert private_use(source, "studies") == ["medcourse.data.cache._publish", "medcourse.data.fetch._get"]
     assert private_use(source, "data") == []
+
+
+def test_the_map_of_the_house_is_that_of_the_code():
+    """Else run docs/draw_house.py, and look at docs/pictures/house.svg."""
+    house = runpy.run_path(str(ROOT / "docs" / "draw_house.py"))
+    assert house["picture"]() == (ROOT / "docs" / "pictures" / "house.svg").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "HOUSE.md").read_text(encoding="utf-8")
+    assert house["with_table"](page) == page
+    assert all(room.sentence for room in house["read_rooms"]().values())
 
 
 def test_importing_medcourse_loads_nothing_heavy():
