@@ -20,13 +20,14 @@ class Batches:
 
     Attributes:
         cohort: they are cut from it.
-        targets: on the device, as ``targets_of`` gives them.
+        targets: on the device, int64, N; of a multilabel cohort float32, N x K, NaN = not assessed.
     """
 
     def __init__(self, cohort: Cohort, device: torch.device) -> None:
         self.cohort = cohort
         self._device = device
-        self.targets = targets_of(cohort, device)
+        dtype = torch.float32 if cohort.task == "multilabel" else torch.int64
+        self.targets = torch.tensor(cohort.targets, dtype=dtype, device=device)
         self._resident: Tensor | None = None
         if device.type == "cuda":
             size = len(cohort) * cohort.channels * cohort.size**2
@@ -44,12 +45,6 @@ class Batches:
         else:
             pixels = self._resident[index]
         return float_images(pixels.contiguous(memory_format=torch.channels_last)), self.targets[index]
-
-
-def targets_of(cohort: Cohort, device: torch.device) -> Tensor:
-    """int64, N; of a multilabel cohort float32, N x K, NaN = not assessed."""
-    dtype = torch.float32 if cohort.task == "multilabel" else torch.int64
-    return torch.tensor(cohort.targets, dtype=dtype, device=device)
 
 
 def cut(rows: Sequence[int], size: int) -> Iterator[Sequence[int]]:

@@ -1,9 +1,10 @@
-"""What a training run needs before it can start, each refusal with what was wrong, where, and what to do."""
+"""What a training run needs, each refusal with what was wrong, where, and what to do."""
 
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from medcourse.data.cohort import Cohort
@@ -81,6 +82,18 @@ def checked(loss: Loss) -> Loss:
         return found
 
     return value
+
+
+def check_finite(losses: list[Tensor], batches: Sequence[Sequence[int]], epoch: int) -> None:
+    """TrainingError when one of the last 16 losses is not finite; the batch is named."""
+    finite = torch.isfinite(torch.stack(losses[-16:])).tolist()
+    if not all(finite):
+        number = len(losses) - len(finite) + finite.index(False)
+        raise TrainingError(
+            f"the loss is {losses[number].item()} in epoch {epoch}, batch {number + 1} of {len(batches)} (rows "
+            f"{list(batches[number])[:8]} of the training set). Look at these images, lower the learning rate, or use "
+            "precision='fp32'."
+        )
 
 
 def rows_of(sampler: Iterable[int], n: int) -> list[int]:

@@ -25,7 +25,7 @@ from medcourse.training.batches import Batches, cut
 from medcourse.training.checkpoint import Training, describe, load_checkpoint, save_checkpoint
 from medcourse.training.device import Precision, give_memory_back, make_fabric
 from medcourse.training.optimizer import MakeOptimizer, make_optimizer
-from medcourse.training.preconditions import Loss, check_cohorts, check_logits, checked, rows_of
+from medcourse.training.preconditions import Loss, check_cohorts, check_finite, check_logits, checked, rows_of
 from medcourse.training.run import Progress, Run
 from medcourse.training.validation import default_loss, one_class_report, probabilities, validation_metrics
 
@@ -128,7 +128,7 @@ class Trainer:
             self.augment.check(train)
         loss = self.loss or default_loss(train.task)
         check_logits(self._logits(Batches(train.subset(train.table.index[:2]), self.fabric.device)), train)
-        adam, scheduler = make_optimizer(self.optimizer, self.model, self.lr)
+        optimizer, scheduler = make_optimizer(self.optimizer, self.model, self.lr)
         self._trained_on = InputSignature.of(train)
         if isinstance(self.model, Classifier):
             self.model.trained_on = self._trained_on
@@ -136,27 +136,28 @@ class Trainer:
         val_data = None if val is None else Batches(val, self.fabric.device)
         self.run = None
         with seeded(self.seed, self.fabric.device) as generator:
-            training = Training(self.model, adam, scheduler, generator)
+            training = Training(self.model, optimizer, scheduler, generator)
             progress, save = self._begin(training, train, val, loss)
-            optimizer: Any = self.fabric.setup_optimizers(adam)
+            wrapped: Any = self.fabric.setup_optimizers(optimizer)
             with self._bar(progress.epoch, len(data)) as bar:
                 for epoch in range(progress.epoch + 1, self.epochs + 1):
                     began = time.perf_counter()
                     rows = self.rows_of_epoch(len(data), epoch, generator)
                     record = {
-                        "train_loss": self._train_epoch(optimizer, checked(loss), data, rows, epoch, generator, bar)
+                        "train_loss": self._train_epoch(wrapped, checked(loss), data, rows, epoch, generator, bar)
                     }
                     record["seconds"] = time.perf_counter() - began
                     record["images_per_second"] = len(rows) * self.fabric.world_size / record["seconds"]
-                    if val is not None and val_data is not None:
-                        record |= self._validate(val, val_data, checked(loss), epoch)
+                    if val_data is not None:
+                        record |= self._validate(val_data, checked(loss), epoch)
                     progress.add(record, self.model)
                     self._end_epoch(progress, scheduler)
                     progress.seconds += time.perf_counter() - began
                     save()
                     shown = {name: f"{record[name]:.3f}" for name in ("train_loss", "val_auroc") if name in record}
                     bar.set_postfix_str(", ".join(f"{name} {value}" for name, value in shown.items()))
-        adam.zero_grad(set_to_none=True)  # gradients take as much memory as the model, and nobody asks for them now
+        # gradients take as much memory as the model, and nobody asks for them now
+        optimizer.zero_grad(set_to_none=True)
         if progress.best_weights:
             self.model.load_state_dict(progress.best_weights)
         self.run = progress.result()
@@ -210,18 +211,18 @@ class Trainer:
                 optimizer.step()
                 losses.append(value.detach())
             if self.fabric.device.type == "cpu" or step % 16 == 0 or step == len(batches):
-                self._stop_unless_finite(losses, batches, epoch)  # on a GPU not at every step: it waits for the device
+                check_finite(losses, batches, epoch)  # on a GPU not at every step: it waits for the device
             bar.update(len(batch) * self.fabric.world_size)
         sizes = torch.tensor([len(batch) for batch in batches], dtype=torch.float64)
         mean = (torch.stack(losses).cpu().double() * sizes).sum() / sizes.sum()
         every: Any = self.fabric.all_gather(mean.to(self.fabric.device)) if self.fabric.world_size > 1 else mean
         return float(every.mean())
 
-    def _validate(self, val: Cohort, data: Batches, loss: Loss, epoch: int) -> dict[str, float]:
+    def _validate(self, data: Batches, loss: Loss, epoch: int) -> dict[str, float]:
         logits = self._logits(data)
-        p = probabilities(logits, val.task)
-        metrics = validation_metrics(val, p)
-        if report := one_class_report(val, p, metrics):
+        p = probabilities(logits, data.cohort.task)
+        metrics = validation_metrics(data.cohort, p)
+        if report := one_class_report(data.cohort, p, metrics):
             self._say(f"epoch {epoch}: {report}")
         return {"val_loss": float(loss(logits, data.targets)), **metrics}
 
@@ -295,16 +296,6 @@ class Trainer:
             rows = rows_of(self.sampler, n)
         world = self.fabric.world_size
         return rows[: len(rows) - len(rows) % world][self.fabric.global_rank :: world]
-
-    def _stop_unless_finite(self, losses: list[Tensor], batches: list[Any], epoch: int) -> None:
-        finite = torch.isfinite(torch.stack(losses[-16:])).tolist()
-        if not all(finite):
-            number = len(losses) - len(finite) + finite.index(False)
-            raise TrainingError(
-                f"the loss is {losses[number].item()} in epoch {epoch}, batch {number + 1} of {len(batches)} (rows "
-                f"{list(batches[number])[:8]} of the training set). Look at these images, lower the learning rate (now "
-                f"{self.lr:g}), or use precision='fp32'."
-            )
 
     def _say(self, line: str) -> None:
         if self.fabric.is_global_zero:
