@@ -216,7 +216,7 @@ def test_shuffled_labels(sets):
     wrong = Cohort(train.read(range(len(train))), train.table.assign(label=labels), train.classes)
     cause = diagnose_training(fitted(wrong, val), wrong, val).causes[0]
     assert cause.name == "labels-shuffled"
-    assert "the two cannot be told apart" in cause.evidence
+    assert "These data cannot say which" in cause.evidence
 
 
 def test_sorted_batches(sets):

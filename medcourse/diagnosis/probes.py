@@ -47,8 +47,8 @@ class Probes:
     def told(self, lr: float, other: float) -> str:
         """The losses before, at the run's learning rate and at another, in words."""
         return (
-            f"up to {STEPS} steps on one batch of {len(self._targets)} training images bring its loss from {self.at(0).loss:.2f} "
-            f"to {self.at(lr).loss:.3g} at lr={lr:g}, to {self.at(other).loss:.3g} at lr={other:g}"
+            f"{STEPS} steps on one batch of {len(self._targets)} training images bring its loss from {self.at(0).loss:.2f} to "
+            f"{self.at(lr).loss:.3g} at lr={lr:g}, to {self.at(other).loss:.3g} at lr={other:g}"
         )
 
     def _train(self, lr: float) -> Result:

@@ -18,32 +18,31 @@ def labels_constant(e: Evidence) -> Found:
     if e.drawn_shares.max() < 1:
         return None
     return (
-        f"all {len(e.drawn)} images that an epoch draws are labelled {e.train.classes[e.drawn_shares.argmax()]}; the training "
-        f"set holds {e.train.counts().to_dict()}.",
+        f"All {len(e.drawn)} images that an epoch draws are {e.train.classes[e.drawn_shares.argmax()]}. The training set holds "
+        f"{e.train.counts().to_dict()}.",
         "trainer = mc.Trainer(model, sampler=None)  # or look at the rows that the sampler gives",
     )
 
 
 def frozen_weights(e: Evidence) -> Found:
     share, tail = e.frozen
-    if share < 0.5 or (share < 1 and tail > 0.5):
+    if share < 0.5 or tail > 0.5:
         return None
-    random = f", and they are random numbers (excess kurtosis {tail:.2f}; trained weights lie well above 0)"
     return (
-        f"{share:.1%} of the weights get no gradient{random if share < 1 else ''}.",
+        f"{share:.1%} of the weights get no gradient, and they look like random numbers: their excess kurtosis is {tail:.2f}, "
+        "that of trained weights is well above 0.",
         "model.requires_grad_(True)  # in a forward of your own look for detach() and no_grad()",
     )
 
 
 def softmax_before_cross_entropy(e: Evidence) -> Found:
     logits = e.on_val.logits
-    off = float(np.abs(logits.sum(1) - 1).max())
-    if logits.min() < -1e-4 or off >= 1e-3:
+    if logits.min() < -1e-4 or np.abs(logits.sum(1) - 1).max() >= 1e-3:
         return None
     return (
-        f"every row of the model's output sums to 1 (within {off:.0e}) and lies between {logits.min():.3f} and "
-        f"{logits.max():.3f}: these are probabilities, and the loss takes their softmax again. No image can then be "
-        f"called with more than {np.e / (np.e + logits.shape[1] - 1):.2f}.",
+        f"Every row of the model's output sums to 1 and lies between {logits.min():.3f} and {logits.max():.3f}. These are "
+        "probabilities, and the loss takes their softmax again. The highest possible probability is then "
+        f"{np.e / (np.e + logits.shape[1] - 1):.2f}.",
         "# take the softmax out of the model's forward; the loss and predict() apply it",
     )
 
@@ -53,8 +52,8 @@ def input_not_normalised(e: Evidence) -> Found:
     if abs(mean) <= 8 and 0.08 <= spread <= 8:
         return None
     return (
-        f"the numbers that reach the first layer have mean {mean:.3g} and standard deviation {spread:.3g}; the weights are "
-        "made for 0 and 1.",
+        f"The pixels that reach the first layer have mean {mean:.3g} and standard deviation {spread:.3g}. The first weights are "
+        "drawn for 0 and 1.",
         "images = (images - mean) / std  # first in the model's forward, which gets floats in [0, 1]",
     )
 
@@ -64,8 +63,8 @@ def unshuffled_batches(e: Evidence) -> Found:
     if e.trainer.sampler is None or ratio < max(4, 0.25 * min(e.trainer.batch_size, 16)):
         return None
     return (
-        f"the classes' shares vary between the batches of an epoch {ratio:.1f} times as much (variance) as in random "
-        f"order; {pure:.0%} of the batches hold one class only.",
+        f"{pure:.0%} of the batches hold one class only. Between batches the share of a class varies {ratio:.1f} times as much "
+        "(variance) as in random order.",
         "trainer = mc.Trainer(model, sampler=None)  # shuffles; or sampler=mc.BalancedSampler(train.targets)",
     )
 
@@ -87,8 +86,8 @@ def learning_rate_too_high(e: Evidence) -> Found:
     if rate is None:
         return None
     return (
-        f"the loss of an epoch went up to {highest:.1f} times that of a constant answer and was {late:.1f} times that in the last "
-        f"ones; from fresh random weights, {e.anew.told(lr, rate)}.",
+        f"The loss of an epoch reached {highest:.1f} times that of a constant answer. In the last epochs it was {late:.1f} times that. "
+        f"We trained copies with fresh random weights: {e.anew.told(lr, rate)}.",
         f"{_built_anew(e)}\ntrainer = mc.Trainer(model, lr={rate:g})",
     )
 
@@ -102,7 +101,7 @@ def learning_rate_too_low(e: Evidence) -> Found:
     if rate is None:
         return None
     return (
-        f"the run took {e.train_loss_reduction:.0%} off the loss of a constant answer; from the weights it has now, "
+        f"The training loss is {e.train_loss_reduction:.0%} below that of a constant answer. We trained copies further: "
         f"{e.further.told(lr, rate)}.",
         f"trainer = mc.Trainer(model, lr={rate:g})",
     )
@@ -119,9 +118,9 @@ def batch_norm_statistics(e: Evidence) -> Found:
     if stored - renewed < 0.1 * e.constant_answer[1] or max(calls, ranks) < 0.1:
         return None
     return (
-        f"on the same training images the loss is {stored:.2f} with the stored averages of batch normalisation, {renewed:.2f} "
-        f"when the averages are taken anew over training images (same weights); on validation balanced accuracy goes from "
-        f"{e.on_val.recalls.mean():.2f} to {val.recalls.mean():.2f}, AUROC from {e.on_val.auroc:.2f} to {val.auroc:.2f}.",
+        f"We took the averages of batch normalisation anew over training images, with the same weights. The training loss went from "
+        f"{stored:.2f} to {renewed:.2f}. On validation, balanced accuracy went from {e.on_val.recalls.mean():.2f} to "
+        f"{val.recalls.mean():.2f}, AUROC from {e.on_val.auroc:.2f} to {val.auroc:.2f}.",
         "for m in model.modules():\n    if isinstance(m, torch.nn.BatchNorm2d):\n        m.momentum = 0.1\n"
         f"trainer = mc.Trainer(model, epochs={2 * len(e.losses)}, lr={e.trainer.lr / 10:g})  # the averages catch up",
     )
@@ -131,8 +130,7 @@ def dead_relus(e: Evidence) -> Found:
     if e.dead_share < 0.95:
         return None
     return (
-        f"in one layer {e.dead_share:.0%} of the channels are 0 on each of 64 training images: nothing passes, and no gradient "
-        "comes back.",
+        f"In one layer {e.dead_share:.0%} of the channels are 0 on each of 64 training images. Little passes, and no gradient comes back.",
         f"{_built_anew(e)}\ntrainer = mc.Trainer(model, lr={e.trainer.lr / 10:g})  # or nn.LeakyReLU in a model of your own",
     )
 
@@ -146,11 +144,9 @@ def labels_shuffled(e: Evidence) -> Found:
     if not auroc < chance < 0.62:
         return None
     return (
-        f"the run took {e.train_loss_reduction:.0%} off the loss of a constant answer on training images, "
-        f"{e.val_loss_reduction:.0%} on validation (AUROC {e.on_train.auroc:.2f} and {e.on_val.auroc:.2f}); a random forest on "
-        f"small pictures and intensities gets AUROC {auroc:.2f} on training labels it has not seen (chance: below "
-        f"{chance:.2f}). Either the labels do not belong to these images, or the images do not show the class; without more "
-        "data the two cannot be told apart.",
+        f"The loss is {e.train_loss_reduction:.0%} below that of a constant answer on training images, {e.val_loss_reduction:.0%} on "
+        f"validation. A random forest on small pictures gets AUROC {auroc:.2f} on training labels it has not seen (chance: below "
+        f"{chance:.2f}). The labels do not belong to these images, or the images do not show the class. These data cannot say which.",
         "mc.plot.images(train, train.table.index[:16])  # read them yourself against the labels\n"
         "cohort = mc.Cohort.from_table(df, root, image=..., label=...)  # join labels by id, never by position",
     )
@@ -164,8 +160,8 @@ def capacity_too_small(e: Evidence) -> Found:
         return None
     weights = sum(weight.numel() for weight in e.model.parameters())
     return (
-        f"the model cannot even learn one batch by heart: accuracy {max(e.anew.at(rate).accuracy for rate in rates):.2f} on a few "
-        f"training images after {STEPS} steps at the best learning rate. It has {weights} weights.",
+        f"The model, with {weights} weights, cannot even learn one batch by heart. After {STEPS} steps at the best learning rate, "
+        f"accuracy on that batch is {max(e.anew.at(rate).accuracy for rate in rates):.2f}.",
         "# more channels or more layers; mc.build_model has networks that are large enough",
     )
 
@@ -176,9 +172,9 @@ def imbalance(e: Evidence) -> Found:
     if shares[rare] * len(shares) > 0.5 or e.drawn_shares[rare] * len(shares) > 0.6 or e.on_val.recalls[rare] > 0.4:
         return None
     return (
-        f"{e.train.classes[rare]} has {e.drawn_shares[rare]:.1%} of the images that an epoch draws, and the loss does not make "
-        f"up for it (the best constant answer gives it {shares[rare]:.3f}); the model finds {e.on_val.recalls[rare]:.0%} of its "
-        f"{(e.val.targets == rare).sum()} validation images. AUROC {e.on_val.auroc:.2f}.",
+        f"{e.drawn_shares[rare]:.1%} of the images that an epoch draws are {e.train.classes[rare]}, and the loss does not make up for "
+        f"it: the best constant answer says {shares[rare]:.3f}. The model finds {e.on_val.recalls[rare]:.0%} of the "
+        f"{(e.val.targets == rare).sum()} in validation. AUROC {e.on_val.auroc:.2f}.",
         "trainer = mc.Trainer(model, sampler=mc.BalancedSampler(train.targets))\n"
         "loss = torch.nn.CrossEntropyLoss(weight=mc.class_weights(train.targets))  # or weights\n"
         "mc.choose_threshold(trainer.predict(val), rule='youden')  # or, when AUROC is good, another threshold",
@@ -193,35 +189,30 @@ def threshold_unreachable(e: Evidence) -> Found:
         return None
     p = e.on_val.probabilities[:, k]
     return (
-        f"the scores rank well (AUROC {e.on_val.auroc:.2f} on validation), but p({e.val.classes[k]}) lies between {p.min():.3f} "
-        f"and {p.max():.3f}, and only {recall[k]:.0%} of its images are called so. The best constant answer to the loss gives "
-        f"{e.train.classes[k]} {shares[k]:.2f}.",
+        f"The scores rank better than chance (AUROC {e.on_val.auroc:.2f} on validation), but p({e.val.classes[k]}) lies between "
+        f"{p.min():.3f} and {p.max():.3f}: {recall[k]:.0%} of its images are called so. The best constant answer is {shares[k]:.2f}.",
         "t = mc.choose_threshold(trainer.predict(val), rule='youden'); mc.evaluate(trainer.predict(test), threshold=t)",
     )
 
 
 def overfitting(e: Evidence) -> Found:
     """By the weights that were kept; or, in the later epochs, so much that the loss on validation rose again."""
-    losses = e.loss_of(e.on_train), e.loss_of(e.on_val)
+    train, val, later = e.loss_of(e.on_train), e.loss_of(e.on_val), ""
     ranks, calls = e.on_train.auroc - e.on_val.auroc, (e.on_train.recalls - e.on_val.recalls).mean()
-    kept = e.on_train.auroc > 0.9 and (ranks > 0.15 or (calls > 0.1 and _apart(e, *losses)))
-    late, later = e.run.history.tail(max(3, len(e.losses) // 3)), False
-    text = (
-        f"AUROC {e.on_train.auroc:.2f} on training, {e.on_val.auroc:.2f} on validation; loss {losses[0]:.2f} and "
-        f"{losses[1]:.2f} (a constant answer's: {e.constant_answer[1]:.2f})"
-    )
+    kept = e.on_train.auroc > 0.9 and (ranks > 0.15 or (calls > 0.1 and _apart(e, train, val)))
+    late = e.run.history.tail(max(3, len(e.losses) // 3))
     if "val_loss" in late:
-        train, val = late["train_loss"].median(), late["val_loss"].min()  # one epoch's validation loss may jump
-        later = _apart(e, train, val) and val - e.run.history["val_loss"].min() > 0.15 * e.constant_answer[1]
-        text += (
-            f"; in the last {len(late)} epochs the loss is {train:.2f} (median) on training, {val:.2f} or more on validation; "
-            f"the weights are those of epoch {e.run.best_epoch}"
-        )
-    if not (kept or later):
+        losses = late["train_loss"].median(), late["val_loss"].min()  # one epoch's validation loss may jump
+        if _apart(e, *losses) and losses[1] - e.run.history["val_loss"].min() > 0.15 * e.constant_answer[1]:
+            later = f" In the last {len(late)} epochs they are {losses[0]:.2f} (median) and {losses[1]:.2f} or more."
+    if not kept and not later:
         return None
     return (
-        f"{text}; {len(np.unique(e.drawn))} images of {e.train.table['group'].nunique()} groups.",
-        f"trainer = mc.Trainer(model, augment='skin', epochs={max(1, e.run.best_epoch // 2)})  # or 'chest': what fits the images",
+        f"AUROC is {e.on_train.auroc:.2f} on training images, {e.on_val.auroc:.2f} on validation. The losses are {train:.2f} and "
+        f"{val:.2f} (a constant answer's: {e.constant_answer[1]:.2f}).{later} {len(np.unique(e.drawn))} images of "
+        f"{e.train.table['group'].nunique()} groups.",
+        f"trainer = mc.Trainer(model, augment={'chest' if e.train.channels == 1 else 'skin'!r}, "
+        f"epochs={max(1, e.run.best_epoch // 2)})  # and more patients, or fewer weights that learn",
     )
 
 
