@@ -64,8 +64,8 @@ def keep_freed_memory() -> None:
     """Let up to 512 MB that a training step has freed stay with the process until ``predict`` ends.
 
     A setting of the whole process, on Linux with glibc; elsewhere nothing happens. Without it glibc gives the top of the heap
-    back after every step and takes it again in the next, and the system fills each page with zeros anew: a step on the CPU takes
-    a fifth longer (docs/BENCHMARKS.md). MEDCOURSE_KEEP_MEMORY=0 turns it off. Existing settings in MALLOC_TRIM_THRESHOLD_ or
+    back after every step and takes it again in the next, and the system fills each page with zeros anew: a step of a ResNet18 at
+    64 px takes a fifth longer (docs/BENCHMARKS.md). MEDCOURSE_KEEP_MEMORY=0 turns it off. Existing settings in MALLOC_TRIM_THRESHOLD_ or
     MALLOC_MMAP_THRESHOLD_ are respected.
 
     Raises:
