@@ -24,6 +24,7 @@ from medcourse.teaching.source import VERDICT, Lesson
 
 BUDGET_PEAK_MB = 1500  # MiB; Binder restarts a kernel at 2 GB
 CELL_TIMEOUT = 3600  # seconds: it ends what hangs, and must not end what is slow
+START_TIMEOUT = 600  # seconds until a kernel answers: a busy machine is no error
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # for two lessons side by side on two cores: waiting threads burn both
 
 
@@ -98,6 +99,7 @@ class _Run:
         self.client = NotebookClient(
             self.trial.notebook,
             timeout=CELL_TIMEOUT,
+            startup_timeout=START_TIMEOUT,
             kernel_name="python3",
             coalesce_streams=True,  # a progress bar keeps its last line only
             record_timing=False,

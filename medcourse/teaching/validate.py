@@ -14,13 +14,12 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from medcourse.errors import LessonError
-from medcourse.teaching.execute import BUDGET_PEAK_MB, CELL_TIMEOUT, ONE_THREAD
+from medcourse.teaching.execute import BUDGET_PEAK_MB, CELL_TIMEOUT, ONE_THREAD, START_TIMEOUT
 from medcourse.teaching.notebooks import dumps, probed_notebook, take_outputs
 from medcourse.teaching.probes import RECORD
 from medcourse.teaching.source import Lesson
 
 _NBVAL = ("--nbval-lax", "--nbval-current-env", f"--nbval-cell-timeout={CELL_TIMEOUT}")
-_START_TIMEOUT = 600  # seconds until a kernel answers: a busy machine is no error
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def validate(lesson: Lesson, solution: NotebookNode, environment: Mapping[str, s
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"),
-                *(*_NBVAL, f"--nbval-kernel-startup-timeout={_START_TIMEOUT}", "--rootdir", folder, str(path)),
+                *(*_NBVAL, f"--nbval-kernel-startup-timeout={START_TIMEOUT}", "--rootdir", folder, str(path)),
             ],
             env=ONE_THREAD | env | dict(environment or {}) | {RECORD: str(record)},
             cwd=folder,
