@@ -8,7 +8,7 @@ from urllib.error import URLError
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import nn
 from torchvision import models as zoo
 
@@ -16,7 +16,6 @@ from medcourse.data.cohort import Cohort
 from medcourse.errors import ArgumentError, IntegrityError, SourceError, StorageError, TrainingError
 from medcourse.networks.models import IMAGENET_MEAN, MODELS, build_model
 from medcourse.networks.saving import load_model
-from medcourse.networks.weights import load_all_but
 from medcourse.training.trainer import Trainer
 from tests.conftest import make_cohort, make_multilabel
 
@@ -256,26 +255,6 @@ def test_another_file_under_squeezenets_name_is_refused(tmp_path: Path, cache: P
     (tmp_path / "squeezenet1_1-imagenet-features.safetensors").write_bytes(b"<html>")
     with pytest.raises(IntegrityError, match="expected d3fe48a74168687f"):
         build_model("squeezenet1_1", make_cohort(6, size=32), weights="imagenet")
-
-
-def test_a_file_must_hold_all_weights_but_those_named(tmp_path: Path):
-    two = nn.Sequential(nn.Linear(3, 4), nn.Linear(4, 2))
-    left_out = {"1.weight", "1.bias"}
-    given = {name: torch.ones_like(value) for name, value in two.state_dict().items()}
-    first = {name: value for name, value in given.items() if name not in left_out}
-    save_file(first, tmp_path / "right")
-    load_all_but(two, tmp_path / "right", left_out)
-    assert torch.equal(two[0].weight, torch.ones(4, 3))
-    assert not torch.equal(two[1].weight, torch.ones(2, 4))
-    for name, wrong in {
-        "more": given,
-        "fewer": {"0.weight": first["0.weight"]},
-        "shape": first | {"0.bias": torch.ones(5)},
-    }.items():
-        save_file(wrong, tmp_path / name)
-        with pytest.raises(IntegrityError, match="differ"):
-            load_all_but(two, tmp_path / name, left_out)
-    assert load_file(tmp_path / "right").keys() == first.keys()
 
 
 def fails(error: Exception) -> Callable:

@@ -48,11 +48,11 @@ def make_fabric(device: str, precision: Precision) -> Fabric:
         keep_freed_memory()
     # Fabric tells its precision on stderr; one stored stderr line would break a notebook's test.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    processes, own = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
     fabric = Fabric(
         accelerator=kind,
-        devices=_devices(kind, number),
-        num_nodes=max(1, processes // int(os.environ.get("LOCAL_WORLD_SIZE", str(processes)))),
+        devices=[int(number)] if number and kind == "cuda" else own,
+        num_nodes=max(1, processes // own),
         strategy="ddp" if processes > 1 else "auto",
         precision="bf16-mixed" if precision == "bf16" else "32-true",
     )
@@ -88,12 +88,6 @@ def _glibc() -> ctypes.CDLL | None:
     own = {"MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_"} & set(os.environ)
     libc = ctypes.CDLL(None) if keep and not own and sys.platform == "linux" else None
     return libc if hasattr(libc, "mallopt") else None
-
-
-def _devices(kind: str, number: str) -> int | list[int]:
-    if number and kind == "cuda":
-        return [int(number)]
-    return int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
 
 
 def auto_precision(kind: str) -> Literal["fp32", "bf16"]:
