@@ -1,0 +1,153 @@
+"""Draw the concept picture of each lesson (course/pictures/NN_concept.png): one idea, no data.
+
+python docs/draw_concepts.py
+"""
+
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from medcourse.viewing.plot import BLUE, GREY, ORANGE
+
+PICTURES = Path(__file__).parents[1] / "course" / "pictures"
+WIDTH = 8.0  # inches
+
+
+def canvas(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
+    """A figure without frames or ticks."""
+    figure, axes = plt.subplots(1, panels, figsize=(WIDTH, height), layout="constrained", squeeze=False)
+    for axis in axes.flat:
+        axis.set_axis_off()
+    return figure, list(axes.flat)
+
+
+def save(figure: Figure, lesson: int) -> None:
+    """Write the picture with few colours, which keeps it small."""
+    from PIL import Image
+
+    path = PICTURES / f"{lesson:02d}_concept.png"
+    figure.savefig(path, dpi=120)
+    plt.close(figure)
+    Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
+
+
+def look_first() -> None:
+    """How an image gets its label, and the short way round."""
+    figure, (axis,) = canvas(2.7)
+    axis.set(xlim=(0, 10), ylim=(-1.8, 2.1))
+    links = {
+        "patient": "Who is it?",
+        "lesion\nor lung": "What is to\nbe seen?",
+        "camera or\nmachine": "Which one\nmade it?",
+        "image": "Is it there\ntwice?",
+        "label": "Who said so,\nby which test?",
+    }
+    for number, (name, question) in enumerate(links.items()):
+        x = 1 + 2 * number
+        colour = ORANGE if name.startswith("camera") else BLUE
+        axis.text(x, 0.35, name, ha="center", va="center", size=12, color="white", weight="bold",
+                  bbox={"boxstyle": "round,pad=0.45", "facecolor": colour, "edgecolor": "none"})  # fmt: skip
+        axis.text(x, -0.65, question, ha="center", va="center", size=11)
+        if number < len(links) - 1:
+            axis.annotate(
+                "", (x + 1.25, 0.35), (x + 0.75, 0.35), arrowprops={"arrowstyle": "->", "color": GREY, "lw": 2}
+            )
+    style = {"arrowstyle": "->", "color": ORANGE, "lw": 2, "linestyle": "--", "connectionstyle": "arc3,rad=-0.35"}
+    axis.annotate("", (9, 0.75), (5, 0.85), arrowprops=style)
+    axis.text(7, 1.05, "a shortcut", ha="center", size=11, color=ORANGE)
+    axis.text(5, -1.65, "Ask every link before you train.", ha="center", size=12, style="italic")
+    save(figure, 1)
+
+
+def one_class() -> None:
+    """Two ways to call everything a nevus."""
+    figure, (axis,) = canvas(3.0)
+    axis.set(xlim=(-0.47, 1.08), ylim=(-0.75, 2.95))
+    rng = np.random.default_rng(0)
+    for y, name in ((1.6, "broken:\none score\nfor every image"), (0.2, "ranks:\nmelanomas higher,\nnone reaches 0.5")):
+        axis.plot([0, 1], [y, y], color=GREY, lw=1)
+        axis.text(-0.45, y + 0.15, name, va="center", size=11)
+    axis.plot(np.full(9, 0.1), 1.6 + 0.09 * np.arange(9), "o", color=BLUE, ms=7)
+    axis.plot(np.full(2, 0.1), 1.62 + np.array([0.84, 1.0]), "^", color=ORANGE, ms=8)
+    axis.plot(rng.uniform(0.02, 0.2, 9), 0.2 + rng.uniform(0.08, 0.4, 9), "o", color=BLUE, ms=7, label="nevus")
+    axis.plot([0.27, 0.36], [0.35, 0.45], "^", color=ORANGE, ms=8, label="melanoma")
+    axis.plot([0.5, 0.5], [-0.1, 2.7], color="black", lw=1.5)
+    axis.text(0.5, 2.75, "threshold 0.5", ha="center", size=11)
+    axis.annotate("", (0.235, 0.75), (0.49, 0.75), arrowprops={"arrowstyle": "->", "color": ORANGE, "lw": 2})
+    axis.plot([0.235, 0.235], [-0.1, 0.8], color=ORANGE, lw=2)
+    axis.text(0.53, 0.75, "another threshold helps", va="center", size=11, color=ORANGE)
+    axis.text(0.53, 1.95, "no threshold helps:\nrepair the training", va="center", size=11)
+    for score in (0, 1):
+        axis.text(score, -0.15, score, ha="center", va="top", size=10)
+    axis.text(0.75, -0.15, "score", ha="center", va="top", size=10)
+    axis.legend(loc="lower left", ncols=2, frameon=False, fontsize=10, bbox_to_anchor=(0.27, -0.04))
+    save(figure, 2)
+
+
+def weights() -> None:
+    """Weights add the same number to every logit; a threshold goes the other way."""
+    figure, (axis,) = canvas(3.1)
+    axis.set(xlim=(-7.2, 5.2), ylim=(-1.1, 3.1))
+    shift = np.log(9)
+    dots = {BLUE: ("o", [-3.9, -3.3, -2.9, -2.5, -1.6]), ORANGE: ("^", [-2.7, -1.9, -0.8, 0.6])}
+    for y, move, name in ((2, 0.0, "plain loss"), (0, shift, "melanomas\nweigh 9 times")):
+        axis.plot([-4.6, 4.4], [y, y], color=GREY, lw=1)
+        axis.text(-7.1, y + 0.15, name, va="center", size=11)
+        for colour, (marker, at) in dots.items():
+            label = {BLUE: "nevus", ORANGE: "melanoma"}[colour] if move == 0 else None
+            axis.plot(np.array(at) + move, np.full(len(at), y + 0.22), marker, color=colour, ms=8, label=label)
+        for risk in (0.1, 0.5, 0.9):
+            axis.text(np.log(risk / (1 - risk)), y - 0.12, risk, ha="center", va="top", size=10)
+    axis.plot([-shift, -shift], [1.95, 2.75], color="black", lw=1.5)
+    axis.text(-shift, 2.8, "0.1 here ...", ha="center", size=11)
+    axis.plot([0, 0], [-0.05, 0.75], color="black", lw=1.5)
+    axis.text(-0.15, 0.85, "... is 0.5 here", ha="left", size=11)
+    axis.annotate("", (-3.3 + shift, 0.4), (-3.3, 2.05), arrowprops={"arrowstyle": "->", "color": GREY, "lw": 1.2})
+    axis.text(-3.6, 1.1, "+ log 9\nfor all", ha="right", va="center", size=11, color=GREY)
+    axis.text(4.5, 2.15, "score", va="center", size=10)
+    axis.legend(loc="upper right", frameon=False, fontsize=10)
+    axis.text(-1.3, -1.0, "Weights move all scores. A threshold moves instead.", ha="center", size=12, style="italic")
+    save(figure, 3)
+
+
+def film(axis: Axes, widths: list[float], x: float, strength: float) -> None:
+    """A schematic chest of ribs; several widths lie on each other."""
+    axis.fill_between([x - 1.25, x + 1.25], -1.5, 1.6, color="black")
+    angle = np.linspace(0.15, np.pi - 0.15, 40)
+    for number, width in enumerate(widths):
+        for rib in range(4):
+            y = 0.95 - 0.62 * rib - 0.3 * number
+            axis.plot(x + width * np.cos(angle), y + 0.3 * np.sin(angle), color="white", lw=4, alpha=strength)
+
+
+def resampling() -> None:
+    """Between two rows of a table lies a row; between two films lies no film."""
+    figure, (left, right) = canvas(2.6, panels=2)
+    left.set(xlim=(17.5, 24.5), ylim=(-2.4, 2.6))
+    left.plot([20, 22], [0, 0], color=GREY, lw=1.5)
+    left.plot([20, 22], [0, 0], "o", color=BLUE, ms=13)
+    left.plot([21], [0], "D", color=ORANGE, ms=12)
+    for weight, colour in ((20, BLUE), (21, ORANGE), (22, BLUE)):
+        left.text(weight, 0.45, f"{weight} kg", ha="center", size=11, color=colour)
+    left.text(21, -0.75, "a child of 21 kg may exist", ha="center", size=11, color=ORANGE)
+    left.set_title("Between two rows there is a row", size=12)
+    right.set(xlim=(-1.5, 7.5), ylim=(-2.4, 2.6))
+    film(right, [0.95], 0, 0.9)
+    film(right, [0.95, 0.7], 3, 0.45)
+    right.fill_between([6 - 1.25, 6 + 1.25], -1.5, 1.6, color="black")
+    angle = np.linspace(0.15, np.pi - 0.15, 40)
+    for rib in range(4):
+        right.plot(6 + 0.7 * np.cos(angle), 0.65 - 0.62 * rib + 0.3 * np.sin(angle), color="white", lw=4, alpha=0.9)
+    for x, name, colour in ((0, "film A", BLUE), (3, "half of each", ORANGE), (6, "film B", BLUE)):
+        right.text(x, -2.1, name, ha="center", size=11, color=colour)
+    right.set_title("Between two films there is no film", size=12)
+    save(figure, 4)
+
+
+if __name__ == "__main__":
+    PICTURES.mkdir(exist_ok=True)
+    for draw in (look_first, one_class, weights, resampling):
+        draw()
