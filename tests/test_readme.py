@@ -75,9 +75,16 @@ def test_the_glossary_names_functions_that_exist_and_is_sorted():
     names = set(re.findall(r"`mc\.([A-Za-z_]+)", text))
     assert len(names) >= 6
     assert not [name for name in names if not hasattr(mc, name)]
-    terms = [term.lower() for term in re.findall(r"\n\n\*\*(.+?)\.?\*\*", text)]
-    assert len(terms) > 30
-    assert terms == sorted(terms)
+    terms = re.findall(r'^### <a id="([a-z0-9-]+)"></a>(.+)$', text, flags=re.MULTILINE)
+    names = [name.lower() for _, name in terms]
+    assert len(names) > 30
+    assert names == sorted(names)
+    anchors = {anchor for anchor, _ in terms}
+    assert [re.sub(r"[^a-z0-9 -]", "", name).replace(" ", "-") for name in names] == [anchor for anchor, _ in terms]
+    assert set(re.findall(r"\(#([^)]+)\)", text)) <= anchors
+    for lesson in (ROOT / "course" / "source").glob("*.py"):
+        linked = set(re.findall(r"glossary\.md#([^)\s]*)", lesson.read_text(encoding="utf-8")))
+        assert linked <= anchors, lesson
 
 
 @pytest.mark.slow
