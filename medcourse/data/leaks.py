@@ -94,7 +94,7 @@ def find_leaks(
         pairs.append(_pairs(left, same["id_left"], right, same["id_right"], 1.0))
         if near_duplicates:
             pairs.append(_near_pictures(left, sets[left], detail[left], right, sets[right], detail[right]))
-    both = pd.concat(pairs).drop_duplicates(["left", "right", "left_id", "right_id"], ignore_index=True)
+    both = _joined(pairs).drop_duplicates(["left", "right", "left_id", "right_id"], ignore_index=True)
     return Leaks(pd.concat(groups, ignore_index=True), both)
 
 
@@ -178,4 +178,9 @@ def _near_pictures(
             alike[rows, columns], 0.9999
         )  # rounding can reach 1 where some pixels differ; 1 means identical
         found.append(_pairs(left, a.table.index[start + rows], right, b.table.index[columns], near))
-    return pd.concat(found, ignore_index=True)
+    return _joined(found)
+
+
+def _joined(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """The rows of all; empty tables are left out, since pandas 2 warns about their column types."""
+    return pd.concat([table for table in tables if len(table)] or tables[:1], ignore_index=True)

@@ -151,7 +151,7 @@ def png(figure: Figure) -> bytes:
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    table = pd.read_csv(path) if path.exists() else pd.DataFrame(columns=columns)
+    table = pd.read_csv(path, float_precision="round_trip") if path.exists() else pd.DataFrame(columns=columns)
     if list(table.columns) != columns:
         raise EvaluationError(f"{path} has the columns {list(table.columns)}, expected {columns}; move it away")
     return table
