@@ -19,6 +19,7 @@ def whole_number(name: str, value: Any, least: int = 0) -> int:
     Raises:
         ArgumentError: it is not a whole number, or below ``least``.
     """
+    _require_answer(name, value)
     if not isinstance(value, Integral) or isinstance(value, bool) or value < least:
         raise ArgumentError(f"{_shown(name, value)}; give a whole number of {least} or more")
     return int(value)
@@ -36,6 +37,7 @@ def number(name: str, value: Any, above: float | None = None, least: float | Non
     Raises:
         ArgumentError: it is not one finite number, or too small.
     """
+    _require_answer(name, value)
     found = _as_float(value)
     if not math.isfinite(found) or (above is not None and found <= above) or (least is not None and found < least):
         limit = (
@@ -61,6 +63,7 @@ def share(name: str, value: Any, zero: bool = False, one: bool = False) -> float
     Raises:
         ArgumentError: it is not one number, or lies outside.
     """
+    _require_answer(name, value)
     found = _as_float(value)
     if not (0 < found < 1 or (zero and found == 0) or (one and found == 1)):
         ends = {(False, False): "neither of them allowed", (True, False): "0 allowed", (False, True): "1 allowed"}
@@ -75,6 +78,7 @@ def one_of(name: str, value: Any, options: Collection[str]) -> str:
     Raises:
         ArgumentError: it is none of them.
     """
+    _require_answer(name, value)
     if not isinstance(value, str) or value not in options:
         raise ArgumentError(f"{_shown(name, value)}; it must be one of {', '.join(options)}")
     return value
@@ -89,5 +93,11 @@ def _as_float(value: Any) -> float:
     return float(plain) if isinstance(plain, Real) and not isinstance(plain, bool) else math.nan
 
 
+def _require_answer(name: str, value: Any) -> None:
+    """A student's stub sets a name to ``...``; its exercise says more than "does not fit"."""
+    if value is ...:
+        raise ArgumentError(f"{name} is still ...: answer the exercise that sets it, and run that cell first")
+
+
 def _shown(name: str, value: Any) -> str:
-    return f"{name} is still ..." if value is ... else f"{name}={value!r} does not fit"
+    return f"{name}={value!r} does not fit"

@@ -62,4 +62,11 @@ class LessonError(MedcourseError):
 
 
 class CheckError(MedcourseError):
-    """An exercise's answer is missing or wrong; the message is the hint that the student reads."""
+    """An exercise's answer is missing or wrong; the message is the hint that the student reads.
+
+    A notebook shows the message alone: the way through the package's source does not help the student.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in the traceback's place."""
+        return [str(self)]

@@ -68,7 +68,14 @@ def test_words():
 
 
 def test_a_student_who_left_the_stub_is_told_so():
-    with pytest.raises(ArgumentError, match=r"threshold is still \.\.\."):
+    for judge in (
+        arguments.whole_number,
+        arguments.share,
+        lambda name, value: arguments.one_of(name, value, ["youden"]),
+    ):
+        with pytest.raises(ArgumentError, match=r"threshold is still \.\.\.: answer the exercise"):
+            judge("threshold", ...)
+    with pytest.raises(ArgumentError, match=r"threshold is still \.\.\.: answer the exercise that sets it"):
         arguments.number("threshold", ...)
 
 

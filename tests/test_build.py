@@ -449,6 +449,21 @@ print("left_over" in globals(), rng.normal() == np.random.default_rng(0).normal(
     assert trial.notebook.cells[-1].outputs[0].text == "False True True\n"
 
 
+def test_a_notebook_shows_a_refusal_as_one_message_and_other_errors_in_full(tmp_path):
+    """IPython sends the message as the traceback; the error's name and value stay for nbgrader and nbval."""
+    errors = []
+    for answer in ("0.4", "undefined"):
+        code = f"# %%\nimport medcourse as mc\n\nmc.checks.number('x', {answer}, truth=0.5)\n"
+        trial = execution.execute(teaching.read_lesson(write(tmp_path, code)), tmp_path, probes=False)
+        assert trial.failed
+        errors += [output for output in trial.notebook.cells[0].outputs if output.output_type == "error"]
+    refusal, mistake = errors
+    assert refusal.traceback == ["Not yet: `x` = 0.4 is not within 0.005 of the truth."]
+    assert (refusal.ename, refusal.evalue) == ("CheckError", refusal.traceback[0])
+    assert mistake.ename == "NameError"
+    assert "truth=" in "".join(mistake.traceback)
+
+
 def test_a_probed_lesson_above_its_memory_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(execution, "BUDGET_PEAK_MB", 10)
     trial = execution.execute(teaching.read_lesson(write(tmp_path, EXERCISE + CHECK)), tmp_path)

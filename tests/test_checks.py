@@ -1,6 +1,7 @@
 """The helpers of check cells: right answers print, wrong ones raise a hint, nothing else ever surfaces."""
 
 import json
+import re
 
 import numpy as np
 import pandas as pd
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from medcourse.errors import CheckError, LessonError
-from medcourse.teaching import checks, probes
+from medcourse.teaching import checks, probes, sealing
 
 
 @pytest.mark.parametrize(
@@ -18,13 +19,13 @@ from medcourse.teaching import checks, probes
 )
 def test_number_takes_whatever_holds_one_number(answer, capsys):
     checks.number("sensitivity", answer, truth=0.5)
-    assert capsys.readouterr().out == "Correct: sensitivity, to within 0.005.\n"
+    assert capsys.readouterr().out == "Correct: `sensitivity`, to within 0.005.\n"
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (..., "still ...: replace the dots"),
+        (..., "Your work begins here: `sensitivity` is still `...`. Write your answer"),
         (None, "is None"),
         ("0.5", "a str '0.5', and should be one number"),
         (True, "a bool True"),
@@ -37,7 +38,7 @@ def test_number_takes_whatever_holds_one_number(answer, capsys):
         (float("inf"), "a float inf, and should be one number"),
         (torch.tensor([float("nan")]), "NaN comes from a division by zero"),
         (50.2, "in percent"),
-        (0.4, "Not yet: sensitivity = 0.4 is not within 0.005 of the truth. Count again."),
+        (0.4, "Not yet: `sensitivity` = 0.4 is not within 0.005 of the truth. Count again."),
     ],
 )
 def test_number_refuses_with_a_hint(answer, message):
@@ -73,13 +74,13 @@ def test_number_never_tells_the_truth():
 )
 def test_array_accepts_equal_arrays(answer, truth, capsys):
     checks.array("mask", answer, truth, within=1e-3)
-    assert capsys.readouterr().out == "Correct: mask.\n"
+    assert capsys.readouterr().out == "Correct: `mask`.\n"
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (..., r"still \.\.\."),
+        (..., r"is still `\.\.\.`"),
         ([1, 2], r"shape \(2,\), not \(3,\)"),
         ([1, 2, 4], r"at 1 of 3 places, first at \[2\]. Look again."),
         (["a", "b", "c"], "where int64 is expected"),
@@ -94,13 +95,13 @@ def test_array_refuses_with_a_hint(answer, message):
 def test_members_ignore_order_and_kind(capsys):
     checks.members("ids", np.array([3, 1, 1]), {1, 3})
     checks.members("ids", pd.Index(["a", "b"]), ["b", "a"])
-    assert capsys.readouterr().out == "Correct: ids.\n" * 2
+    assert capsys.readouterr().out == "Correct: `ids`.\n" * 2
 
 
 @pytest.mark.parametrize(
     ("answer", "message"),
     [
-        (..., r"still \.\.\."),
+        (..., r"is still `\.\.\.`"),
         ("a", "is a str 'a'"),
         (7, "is a int"),
         (["a", "x"], "lacks 1 and has 1 that do not belong"),
@@ -121,23 +122,86 @@ def test_that_and_answered(capsys):
         checks.that(False, "Look at the sign.")
 
 
+def empty(part): ...
+
+
+def told(part, whole=2):
+    """Return part / whole."""
+    ...
+
+
+def full(part):
+    return part
+
+
+@pytest.mark.parametrize(
+    ("value", "line"), [(..., "child = ..."), (None, "child = ..."), (empty, "def child"), (told, "def child")]
+)
+def test_a_cell_that_needs_an_answer_says_which_exercise_comes_first(value, line):
+    with pytest.raises(CheckError) as error:
+        checks.needs(shared=0, child=value)
+    assert str(error.value) == (
+        f"This cell needs `child`: answer its exercise first (the cell with `{line}`), run it, then come back."
+    )
+    checks.needs(child=full, table=pd.DataFrame(), shared=0, nothing=False)
+
+
+def test_an_empty_function_is_no_answer():
+    with pytest.raises(CheckError, match="`share` is an empty function"):
+        checks.answered("share", told)
+    with pytest.raises(CheckError, match=r"`share\(20\)` is None\. If it comes from your function: does it end"):
+        checks.number("share(20)", told(20), truth=10)
+
+
+def test_points_are_earned_once(capsys, monkeypatch):
+    monkeypatch.setattr(checks, "_earned", {})
+    checks.points("child", 2, of=17)
+    checks.points("child", 2, of=17)
+    checks.points("undo", 1, of=17)
+    assert capsys.readouterr().out.splitlines() == [
+        "2 points. So far 2 of 17 in this lesson.",
+        "2 points. So far 2 of 17 in this lesson.",
+        "1 point. So far 3 of 17 in this lesson.",
+    ]
+    with pytest.raises(CheckError, match="Your work goes on here"):
+        checks.answered("x", ...)
+
+
 REASONS = {"a": "Accuracy counts the healthy.", "b": "Sensitivity counts the diseased found."}
 
 
-def test_quiz_tells_the_reason_and_hides_the_answer(capsys):
-    right = checks.digest("q1", "b")
-    assert len(right) == 12
-    assert right != checks.digest("q2", "b")
-    checks.quiz("q1", " B ", right, REASONS)
+@pytest.mark.parametrize("reasons", [REASONS, sealing.encode(REASONS)], ids=["mapping", "encoded"])
+def test_quiz_tells_the_reason_of_the_chosen_option_only(capsys, reasons):
+    right = sealing.digest(2, "q1", "b")
+    checks.quiz("q1", " B ", reasons, right)
     assert capsys.readouterr().out == "Correct: b. Sensitivity counts the diseased found.\n"
-    with pytest.raises(CheckError, match=r"Not 'a'. Accuracy counts the healthy."):
-        checks.quiz("q1", "a", right, REASONS)
+    with pytest.raises(CheckError) as error:
+        checks.quiz("q1", "a", reasons, right)
+    assert str(error.value) == "Not yet: `q1` is not 'a'. Accuracy counts the healthy."
     with pytest.raises(CheckError, match="answer with one of 'a', 'b'"):
-        checks.quiz("q1", "c", right, REASONS)
-    with pytest.raises(CheckError, match=r"still \.\.\."):
-        checks.quiz("q1", ..., right, REASONS)
+        checks.quiz("q1", "c", reasons, right)
+    with pytest.raises(CheckError, match=r"still `\.\.\.`"):
+        checks.quiz("q1", ..., reasons, right)
     with pytest.raises(LessonError, match="digest of none"):
-        checks.quiz("q1", "a", "0" * 12, REASONS)
+        checks.quiz("q1", "a", reasons, "02-" + "0" * 12)
+
+
+def test_a_quiz_that_is_not_built_accepts_every_option(capsys):
+    checks.quiz("q1", "a", REASONS)
+    assert capsys.readouterr().out.startswith("a: Accuracy counts the healthy. (The lesson is not built")
+    with pytest.raises(CheckError, match="answer with one of 'a', 'b'"):
+        checks.quiz("q1", "c", REASONS)
+    with pytest.raises(LessonError, match="not encoded reasons"):
+        checks.quiz("q1", "a", "What the builder did not write")
+
+
+def test_a_sealed_quiz_shows_neither_letter_nor_reason():
+    digests = {sealing.digest(lesson, name, "b") for lesson in (1, 2) for name in ("q1", "q2")}
+    assert len(digests) == 4
+    assert all(re.fullmatch(r"0[12]-[0-9a-f]{12}", digest) for digest in digests)
+    assert sealing.digest("02", "q1", " B") == sealing.digest(2, "q1", "b")
+    assert "counts" not in sealing.encode(REASONS)
+    assert sealing.decode(sealing.encode(REASONS)) == REASONS
 
 
 def test_verdicts_print_a_line_each_and_never_raise(capsys, tmp_path, monkeypatch):

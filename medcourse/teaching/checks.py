@@ -2,32 +2,87 @@
 
 Each compares a student's answer with the truth that the check cell has just computed. A right answer prints a line that
 begins with ``Correct:`` and holds no digits that differ between machines; anything else raises `CheckError`, whose
-message is the hint. No answer is stored here, nothing is remembered, nothing is sent.
+message is the hint. No answer is stored here, nothing is sent, and only the points of this kernel are remembered.
 
     mc.checks.number("sensitivity", sensitivity, truth=hits / diseased, hint="Divide by the diseased, not by all.")
+
+The first argument is always the student's own name for the answer; messages show it as code.
 """
 
-import hashlib
 import operator
 from collections.abc import Iterable, Mapping, Sequence
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 
 from medcourse import arguments
 from medcourse.errors import ArgumentError, CheckError, LessonError
-from medcourse.teaching import probes
+from medcourse.teaching import probes, sealing
 
 DOES_NOT_HOLD = "does not hold: "
 _SIDES = {">": operator.gt, "<": operator.lt}
 
+_earned: dict[str, int] = {}  # exercise -> points, in this kernel
+
 
 def answered(name: str, answer: object) -> None:
-    """Raise CheckError while ``answer`` is still the stub's ``...``, or is None."""
-    if answer is ...:
-        raise CheckError(f"{name} is still ...: replace the dots with your answer, and run that cell first.")
+    """Raise CheckError while ``answer`` is still the stub's ``...`` or its empty function, or is None."""
+    if answer is ... or _is_empty_function(answer):
+        work = "goes on" if _earned else "begins"
+        left = "still `...`" if answer is ... else "an empty function"
+        raise CheckError(
+            f"Your work {work} here: `{name}` is {left}. Write your answer into the exercise cell above, run that cell, "
+            "and then this one."
+        )
     if answer is None:
-        raise CheckError(f"{name} is None: does your function end with a return line?")
+        raise CheckError(f"`{name}` is None. If it comes from your function: does it end with a return line?")
+
+
+def needs(**answers: object) -> None:
+    """Say which exercise comes first, where a later cell uses a name that an exercise sets.
+
+        mc.checks.needs(child=child)
+
+    Raises:
+        CheckError: an answer is still ``...``, an empty function or None; names the first such.
+    """
+    for name, answer in answers.items():
+        empty = _is_empty_function(answer)
+        if answer is ... or answer is None or empty:
+            line = f"def {name}" if empty else f"{name} = ..."
+            raise CheckError(
+                f"This cell needs `{name}`: answer its exercise first (the cell with `{line}`), run it, then come back."
+            )
+
+
+def points(exercise: str, earned: int, of: int) -> None:
+    """Print the points for an exercise and those so far; each exercise counts once, until the kernel restarts.
+
+    The builder writes this call at the end of each check cell, so it is reached when all its checks have passed.
+
+    Args:
+        exercise: its name.
+        earned: its points.
+        of: the points of all exercises of the lesson.
+    """
+    _earned[exercise] = earned
+    print(f"{earned} {'point' if earned == 1 else 'points'}. So far {sum(_earned.values())} of {of} in this lesson.")
+
+
+def _is_empty_function(answer: object) -> bool:
+    """Whether it is a function that does nothing, as a stub does (``...``, ``pass``, or a docstring alone)."""
+    return isinstance(answer, FunctionType) and answer.__code__.co_code in (
+        _empty.__code__.co_code,
+        _told.__code__.co_code,
+    )
+
+
+def _empty() -> None: ...
+
+
+def _told() -> None:
+    """A docstring moves a constant, which changes the code."""
 
 
 def that(condition: object, hint: str, correct: str = "") -> None:
@@ -51,12 +106,12 @@ def number(name: str, answer: Any, truth: float, within: float = 0.005, hint: st
     """
     value = _as_number(name, answer)
     if abs(value - truth) <= within:
-        print(f"Correct: {name}, to within {within:g}.")
+        print(f"Correct: `{name}`, to within {within:g}.")
         return
     percent = abs(value) > 1 >= abs(truth)  # 0.4 is a share itself, and a count of 500 is not 5 in percent
     if percent and abs(value / 100 - truth) <= within:
-        raise CheckError(f"Not yet: {name} = {value:.4g} is in percent; give a share between 0 and 1.")
-    raise CheckError(f"Not yet: {name} = {value:.4g} is not within {within:g} of the truth. {hint}".rstrip())
+        raise CheckError(f"Not yet: `{name}` = {value:.4g} is in percent; give a share between 0 and 1.")
+    raise CheckError(f"Not yet: `{name}` = {value:.4g} is not within {within:g} of the truth. {hint}".rstrip())
 
 
 def array(name: str, answer: Any, truth: Any, within: float = 0.0, hint: str = "") -> None:
@@ -71,21 +126,21 @@ def array(name: str, answer: Any, truth: Any, within: float = 0.0, hint: str = "
     try:
         given, expected = np.asarray(answer), np.asarray(truth)
     except (TypeError, ValueError, RuntimeError) as error:
-        raise CheckError(f"{name} is a {_kind(answer)} that does not make an array: {error}") from None
+        raise CheckError(f"`{name}` is a {_kind(answer)} that does not make an array: {error}") from None
     if given.shape != expected.shape:
-        raise CheckError(f"Not yet: {name} has shape {given.shape}, not {expected.shape}. {hint}".rstrip())
+        raise CheckError(f"Not yet: `{name}` has shape {given.shape}, not {expected.shape}. {hint}".rstrip())
     numeric = [np.issubdtype(a.dtype, np.number) or a.dtype == bool for a in (given, expected)]
     if all(numeric):
         same = np.isclose(given.astype(float), expected.astype(float), rtol=0, atol=within, equal_nan=True)
     elif any(numeric):
-        raise CheckError(f"{name} holds {given.dtype} where {expected.dtype} is expected. {hint}".rstrip())
+        raise CheckError(f"`{name}` holds {given.dtype} where {expected.dtype} is expected. {hint}".rstrip())
     else:
         same = np.asarray(given.astype(object) == expected.astype(object))
     if not same.all():
         first = [int(i) for i in np.argwhere(~same)[0]]
         places = f"at {int((~same).sum())} of {same.size} places, first at {first}" if first else "from the truth"
-        raise CheckError(f"Not yet: {name} differs {places}. {hint}".rstrip())
-    print(f"Correct: {name}.")
+        raise CheckError(f"Not yet: `{name}` differs {places}. {hint}".rstrip())
+    print(f"Correct: `{name}`.")
 
 
 def members(name: str, answer: Any, truth: Iterable[Any], hint: str = "") -> None:
@@ -96,12 +151,12 @@ def members(name: str, answer: Any, truth: Iterable[Any], hint: str = "") -> Non
     """
     answered(name, answer)
     if isinstance(answer, str | bytes) or not isinstance(answer, Iterable):
-        raise CheckError(f"{name} is a {_kind(answer)}, and should be a list or set.")
+        raise CheckError(f"`{name}` is a {_kind(answer)}, and should be a list or set.")
     given, expected = (_plain_set(name, values) for values in (answer, truth))
     missing, extra = len(expected - given), len(given - expected)
     if missing or extra:
-        raise CheckError(f"Not yet: {name} lacks {missing} and has {extra} that do not belong. {hint}".rstrip())
-    print(f"Correct: {name}.")
+        raise CheckError(f"Not yet: `{name}` lacks {missing} and has {extra} that do not belong. {hint}".rstrip())
+    print(f"Correct: `{name}`.")
 
 
 def verdicts(stated: Mapping[str, object]) -> None:
@@ -142,39 +197,44 @@ def _compared(verdict: str, value: Any) -> tuple[bool, float]:
     return holds, (float(number) - float(limit)) * (1 if side == ">" else -1)
 
 
-def digest(name: str, option: str) -> str:
-    """Return the fingerprint of a quiz question's right option, for `quiz`; authors call this once and paste it."""
-    return hashlib.sha256(f"medcourse quiz {name}: {_option(option)}".encode()).hexdigest()[:12]
+def quiz(name: str, answer: Any, reasons: Mapping[str, str] | str, right: str = "") -> None:
+    """Compare the answer to a multiple-choice question with the right option, and tell the reason for the option chosen.
 
+        mc.checks.quiz("quiz_1", quiz_1, {"a": "Accuracy counts the healthy.", "b": "It counts the diseased found."})
 
-def quiz(name: str, answer: Any, right: str, reasons: Mapping[str, str]) -> None:
-    """Compare the answer to a multiple-choice question with the fingerprint of the right option.
+    Authors write it like that. The builder encodes the reasons and adds ``right``, from the letters of the solution.
 
     Args:
-        name: of the question.
+        name: of the question, which is the student's name for the answer.
         answer: one of the options; case and outer blanks do not count.
-        right: ``digest(name, option)`` of the right option, so that the notebook does not show it.
-        reasons: for each option why it is right or wrong, told after answering. The student can read this text:
-            explain, and leave "right" and "wrong" to this function.
+        reasons: for each option why it is right or wrong: a mapping, or `sealing.encode` of it. Explain, and leave
+            "right" and "wrong" to this function.
+        right: `sealing.digest` of the right option; while it is empty, every option passes.
 
     Raises:
         CheckError: the answer is missing, none of the options, or wrong.
-        LessonError: ``right`` is the fingerprint of none of the options.
+        LessonError: the reasons cannot be read, or ``right`` is the digest of none of the options.
     """
-    options = {_option(option): reason for option, reason in reasons.items()}
-    if right not in [digest(name, option) for option in options]:
-        raise LessonError(f"quiz {name!r}: {right!r} is the digest of none of {', '.join(options)}; see checks.digest")
+    try:
+        read = sealing.decode(reasons) if isinstance(reasons, str) else reasons
+    except ValueError as error:
+        raise LessonError(f"quiz {name!r}: {error}") from None
+    options = {sealing.option_of(option): reason for option, reason in read.items()}
+    lesson = right.partition("-")[0]
+    if right and right not in [sealing.digest(lesson, name, option) for option in options]:
+        raise LessonError(
+            f"quiz {name!r}: {right!r} is the digest of none of {', '.join(options)}; build the lesson again"
+        )
     answered(name, answer)
-    choice = _option(answer) if isinstance(answer, str) else None
+    choice = sealing.option_of(answer) if isinstance(answer, str) else None
     if choice not in options:
-        raise CheckError(f"{name} is {answer!r}: answer with one of {', '.join(map(repr, options))}.")
-    if digest(name, choice) != right:
-        raise CheckError(f"Not {choice!r}. {options[choice]}")
-    print(f"Correct: {choice}. {options[choice]}")
-
-
-def _option(option: str) -> str:
-    return option.strip().lower()
+        raise CheckError(f"`{name}` is {answer!r}: answer with one of {', '.join(map(repr, options))}.")
+    if not right:
+        print(f"{choice}: {options[choice]} (The lesson is not built: which option is right is not known here.)")
+    elif sealing.digest(lesson, name, choice) != right:
+        raise CheckError(f"Not yet: `{name}` is not {choice!r}. {options[choice]}")
+    else:
+        print(f"Correct: {choice}. {options[choice]}")
 
 
 def _as_number(name: str, answer: Any) -> float:
@@ -183,7 +243,7 @@ def _as_number(name: str, answer: Any) -> float:
         return arguments.number(name, answer)
     except ArgumentError:
         why = " NaN comes from a division by zero, or from a missing value." if "nan" in str(answer).lower() else ""
-        raise CheckError(f"{name} is a {_kind(answer)}, and should be one number.{why}") from None
+        raise CheckError(f"`{name}` is a {_kind(answer)}, and should be one number.{why}") from None
 
 
 def _kind(answer: Any) -> str:
@@ -201,4 +261,4 @@ def _plain_set(name: str, values: Iterable[Any]) -> set[Any]:
     try:
         return {value.item() if hasattr(value, "item") else value for value in values}
     except (TypeError, ValueError, RuntimeError):
-        raise CheckError(f"{name} should be a flat collection of ids or numbers.") from None
+        raise CheckError(f"`{name}` should be a flat collection of ids or numbers.") from None

@@ -1,7 +1,8 @@
 """Lesson sources: the py:percent files under ``course/source``, the only lesson files that people edit.
 
 The YAML header holds a ``medcourse:`` mapping (see `Meta`). Cells are prose (``# %% [markdown]``), code (``# %%``),
-exercises (``# %% exercise="name"``) and their checks (``# %% check="name" points=2``). Code is plain Python, without IPython's
+exercises (``# %% exercise="name"``), their hints (``# %% [markdown] hints="name"``) and their checks (``# %% check="name"
+points=2``). A cell that begins a section says its minutes (``# %% [markdown] minutes=6 core=true``). Code is plain Python, without IPython's
 magics. A code cell tagged ``nbval-check-output`` states a verdict that holds on any machine; nbval compares its output.
 """
 
@@ -40,12 +41,13 @@ class Meta(BaseModel):
     level: int = Field(ge=min(LEVELS), le=max(LEVELS))
     pitfall: Text  # one sentence
     goals: list[Text] = Field(min_length=1)
+    needs: list[Text] = Field(default_factory=list)  # what one must know, in plain phrases
     minutes: int = Field(ge=1)  # of a human, not of the machine
     datasets: list[Text]
 
 
 class Cell(BaseModel):
-    """One cell of a lesson source; tags, exercise, check and points are what stands behind its ``# %%``."""
+    """One cell of a lesson source; everything from ``tags`` on is what stands behind its ``# %%``."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -57,6 +59,10 @@ class Cell(BaseModel):
     exercise: Name | None = None
     check: Name | None = None
     points: int = Field(default=1, ge=0, strict=True)
+    cheap: Text | None = None  # why the check of this exercise may pass on a copied value
+    hints: Name | None = None  # the exercise that this cell of prose gives hints for
+    minutes: int | None = Field(default=None, ge=1, strict=True)  # of the section that this cell begins
+    core: bool = False  # the section belongs to the core path
 
 
 @dataclass(frozen=True)
@@ -167,6 +173,9 @@ def _cell_problems(cell: Cell) -> Iterator[tuple[int, str]]:
     if cell.kind != "code":
         if cell.exercise or cell.check:
             yield 0, "an exercise or a check is a code cell"
+    elif cell.hints or cell.minutes or cell.core:
+        yield 0, "hints, minutes and core belong to a cell of prose"
+    if cell.kind != "code":
         line = regions.speaks_of_markers(cell.source)
         if line is not None:
             yield line, "a region marker in prose: nbgrader would cut the text there"
@@ -174,6 +183,8 @@ def _cell_problems(cell: Cell) -> Iterator[tuple[int, str]]:
         yield 0, "a cell is an exercise or a check, not both"
     if "points" in cell.model_fields_set and cell.check is None:
         yield 0, "points belong to the check cell"
+    if cell.cheap and cell.exercise is None:
+        yield 0, "cheap belongs to the exercise cell"
 
 
 def _region_problems(cell: Cell) -> Iterator[tuple[int, str]]:
