@@ -85,10 +85,8 @@ def test_counts_groups_and_equal_pictures():
     assert look.groups.to_dict() == {"groups": 3, "largest": 4, "several_images": 1, "several_labels": 1}
     assert look.duplicates["image_id"].tolist() == ["i0", "i3", "i1", "i5"]
     assert look.duplicates["set"].tolist() == [0, 0, 1, 1]
-    assert "groups: 3; images in the largest: 4; groups with several images: 1; groups with several labels: 1" in repr(
-        look
-    )
-    assert "4 images in 2 sets of equal pictures; in 1 sets the groups differ, in 1 the labels" in repr(look)
+    assert "Groups: 3; 1 have several images (at most 4), 1 several labels" in repr(look)
+    assert "4 images in 2 sets; the groups differ in 1 of them, the labels in 1" in repr(look)
 
 
 def test_findings():
@@ -212,7 +210,7 @@ def test_original_sizes_and_the_notebooks_view():
     table = make_cohort(20).table.assign(original_width=[30] * 15 + [40] * 5, original_height=20)
     look = mc.inspect(Cohort(np.asarray(make_cohort(20).images), table, ("healthy", "ill")))
     assert look.sizes.to_numpy().tolist() == [[30, 20, 15], [40, 20, 5]]
-    assert "original sizes: 30 x 20 (15 images), 40 x 20 (5 images)" in repr(look)
+    assert "30 x 20 (15 images), 40 x 20 (5 images)" in repr(look)
     assert look._repr_html_().count("<table") == 2
     assert "AUROC" in look._repr_html_()
     assert mc.inspect(make_cohort(20)).sizes.empty

@@ -318,7 +318,7 @@ def test_near_duplicates_are_found_on_request():
         ("i0006", "i0016", True),
         ("i0003", "i0012", False),
     }
-    assert "2 identical pictures, 1 near duplicates" in repr(found)
+    assert "train and test: 2 identical pictures, 1 near duplicate" in repr(found)
     assert len(find_leaks(sets).pairs) == 2
 
 

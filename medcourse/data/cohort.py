@@ -9,9 +9,10 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
 from medcourse.data.draws import sampled
-from medcourse.data.labels import Task, check_rows, positive_last, targets_of, task_of
+from medcourse.data.labels import Task, check_rows, class_table, positive_last, shown_in, targets_of, task_of
 from medcourse.data.rows import ImageRows, ImageStack, check_stacks, positions_of, view
 from medcourse.errors import CohortError
+from medcourse.markup import as_html, count, percent
 
 if TYPE_CHECKING:
     from medcourse.data.decode import Mode, OnError
@@ -200,12 +201,16 @@ class Cohort:
         return len(self._rows)
 
     def __repr__(self) -> str:
-        counts = ", ".join(f"{name} {n}" for name, n in self.counts().items())
-        kind = " (PHANTOM)" if self.is_phantom else ""
-        return (
-            f"Cohort {self.name}{kind}: {len(self)} images of {self.channels} x {self.size} x {self.size}, "
-            f"{self.table['group'].nunique()} groups; {counts}"
-        )
+        return f"{': '.join(self._words())}; {', '.join(f'{name} {n:,}' for name, n in self.counts().items())}"
+
+    def _repr_html_(self) -> str:
+        table = class_table(shown_in(self.targets, self.classes, self.table.index), self.table["group"])
+        return as_html([*self._words(), table.assign(share=table["share"].map(percent))])
+
+    def _words(self) -> tuple[str, str]:
+        images, groups = count(len(self), "image"), count(self.table["group"].nunique(), "group")
+        kind = " (PHANTOM: drawn, not real)" if self.is_phantom else ""
+        return f"Cohort {self.name}{kind}", f"{images} of {self.channels} x {self.size} x {self.size}, {groups}"
 
     def counts(self) -> pd.Series:
         """Images of each class (multilabel: images that show the finding), in class order; 0 for none."""

@@ -1,6 +1,5 @@
 """Look before training: who is in a cohort, what brightness and colour alone predict, what is there twice."""
 
-import html
 import math
 from dataclasses import dataclass
 from itertools import combinations
@@ -11,8 +10,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from medcourse.data.cohort import Cohort
+from medcourse.data.labels import class_table, shown_in
 from medcourse.data.leaks import pictures
 from medcourse.errors import CohortError
+from medcourse.markup import Part, as_html, as_text, count, percent
 
 _CHANNELS = ("red", "green", "blue")
 _CHUNK_PIXELS = 2**20  # read at once: 256 images of 64 x 64
@@ -54,24 +55,27 @@ class Inspection:
     duplicates: pd.DataFrame
 
     def _lines(self) -> list[str]:
-        n = self.duplicates.groupby("set")[["group", "label"]].nunique()
-        sizes = [f"{w} x {h} ({n} images)" for w, h, n in self.sizes.head(3).itertuples(index=False)]
-        groups = self.groups
+        n, groups = self.duplicates.groupby("set")[["group", "label"]].nunique(), self.groups
+        sizes = [f"{w} x {h} ({count(n, 'image')})" for w, h, n in self.sizes.head(3).itertuples(index=False)]
+        more = f", and {len(self.sizes) - 3} more" if len(self.sizes) > 3 else ""
+        twice = (
+            f"{len(self.duplicates):,} images in {count(len(n), 'set')}; the groups differ in "
+            f"{int((n['group'] > 1).sum())} of them, the labels in {int((n['label'] > 1).sum())}"
+        )
         return [
-            f"groups: {groups['groups']}; images in the largest: {groups['largest']}; groups with several images: "
-            f"{groups['several_images']}; groups with several labels: {groups['several_labels']}",
-            f"equal pictures: {len(self.duplicates)} images in {len(n)} sets of equal pictures; in "
-            f"{int((n['group'] > 1).sum())} sets the groups differ, in {int((n['label'] > 1).sum())} the labels",
-            f"original sizes: {', '.join(sizes) or 'not known'}" + (", ..." if len(self.sizes) > 3 else ""),
+            f"Groups: {groups['groups']:,}; {groups['several_images']:,} have several images (at most "
+            f"{groups['largest']}), {groups['several_labels']:,} several labels.",
+            f"Equal pictures: {twice if len(n) else 'none'}.",
+            f"Original sizes (pixels): {', '.join(sizes) or 'not known'}{more}.",
         ]
 
     def _by_class_view(self) -> tuple[str, pd.DataFrame]:
-        title, table = "mean of each statistic by class (0..255)", self.by_class.T.round(1)
+        title, table = "mean of each statistic by class (0..255)", self.by_class.T.map("{:.1f}".format)
         if self.auroc.empty:
             apart = (self.by_class.max() - self.by_class.min()) / self.statistics.std()
             names, note = _strongest(apart.fillna(0), "with class means farthest apart (all: .by_class)")
         else:
-            title, table = f"{title}, and its AUROC", table.assign(AUROC=self.auroc.round(3))
+            title, table = f"{title}, and its AUROC", table.assign(AUROC=self.auroc.map("{:.3f}".format))
             names, note = _strongest((self.auroc - 0.5).abs(), "with AUROC farthest from 0.5 (all: .auroc)")
         return f"{title}{note}:", table.loc[names]
 
@@ -83,7 +87,7 @@ class Inspection:
         strength = ((self.auroc_by - 0.5).abs() * np.sqrt(pairs)).max(axis=1)
         names, note = _strongest(strength, "that tell most (all: .auroc_by)")
         without = f"; {missing} images without a value are left out" if missing else ""
-        table = self.auroc_by.loc[names].T.round(3)
+        table = self.auroc_by.loc[names].T.map("{:.3f}".format)
         table.insert(0, "images", inside)
         return f"AUROC of each statistic for one value of '{column}' against the others{note}{without}:", table
 
@@ -91,13 +95,17 @@ class Inspection:
         return [self._by_class_view()] + ([] if self.auroc_by.empty else [self._by_value_view()])
 
     def __repr__(self) -> str:
-        tables = [line for title, table in self._views() for line in ("", title, table.to_string())]
-        return "\n".join([self.classes.round(3).to_string(), "", *self._lines(), *tables])
+        return as_text(self._view())
 
     def _repr_html_(self) -> str:
-        lines = "<br>".join(self._lines())
-        tables = "".join(f"<p>{html.escape(title)}</p>{table.to_html()}" for title, table in self._views())
-        return f"{self.classes.round(3).to_html()}<p>{lines}</p>{tables}"
+        return as_html(self._view())
+
+    def _view(self) -> list[Part]:
+        classes = self.classes.assign(share=self.classes["share"].map(percent))
+        parts: list[Part] = [f"Inspection of {count(len(self.statistics), 'image')}", classes, *self._lines()]
+        for view in self._views():
+            parts += view
+        return parts
 
 
 def inspect(cohort: Cohort, by: str | None = None) -> Inspection:
@@ -119,16 +127,9 @@ def inspect(cohort: Cohort, by: str | None = None) -> Inspection:
     """
     by_counts = pd.Series(dtype="int64", name="images") if by is None else _value_counts(cohort, by)
     group = cohort.table["group"]
-    values = cohort.targets if cohort.task == "multilabel" else np.eye(len(cohort.classes))[cohort.targets]
-    shown = pd.DataFrame(values, index=cohort.table.index, columns=pd.Index(cohort.classes, name="label"))
+    shown = shown_in(cohort.targets, cohort.classes, cohort.table.index)
     has = {name: (shown[name] == 1).to_numpy() for name in cohort.classes}
-    classes = pd.DataFrame(
-        {
-            "images": cohort.counts(),
-            "groups": pd.Series({name: group[rows].nunique() for name, rows in has.items()}),
-            "share": shown.mean(),
-        }
-    )
+    classes = class_table(shown, group)
     label = _labels(cohort, shown)
     per_group = label.groupby(group.to_numpy()).agg(["size", "nunique"])
     groups = pd.Series(

@@ -111,3 +111,21 @@ def targets_of(table: pd.DataFrame, classes: Sequence[str], task: Task) -> NDArr
     if task == "multilabel":
         return table[label_columns(classes, task)].to_numpy(dtype=np.float64, na_value=np.nan)
     return pd.Categorical(table["label"], categories=list(classes)).codes.astype(np.int64)
+
+
+def shown_in(targets: NDArray[Any], classes: Sequence[str], index: pd.Index) -> pd.DataFrame:
+    """Images x classes: 1 where the image shows the class, else 0; NaN where a finding was not assessed."""
+    values = targets if targets.ndim == 2 else np.eye(len(classes))[targets]
+    return pd.DataFrame(values, index=index, columns=pd.Index(classes, name="label"))
+
+
+def class_table(shown: pd.DataFrame, group: pd.Series) -> pd.DataFrame:
+    """One row per class (finding): images, groups, share (of all images that were assessed for it).
+
+    Args:
+        shown: as ``shown_in`` gives it.
+        group: of each image.
+    """
+    has = shown.eq(1)
+    groups = {name: group[has[name].to_numpy()].nunique() for name in shown}
+    return pd.DataFrame({"images": has.sum(), "groups": pd.Series(groups, dtype=int), "share": shown.mean()})

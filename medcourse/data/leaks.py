@@ -16,10 +16,12 @@ from medcourse.data.cohort import Cohort
 from medcourse.data.splits import Splits
 from medcourse.data.synthetic import parents_of
 from medcourse.errors import CohortError
+from medcourse.markup import Part, as_html, as_text, count
 
 _SIDE = 32  # pixels of the small picture in which near duplicates are sought
 _NEAR = 0.95  # correlation of fine detail
 _CHUNK = 512
+_SHOWN = 5  # groups that the notebook names
 
 
 @dataclass(frozen=True)
@@ -31,20 +33,49 @@ class Leaks:
             (images of the group in each, synthetic images made from it included).
         pairs: one row per pair of images with the same pixels in two sets: left, right, left_id, right_id, similarity (1
             for the same pixels, else the correlation that made them near duplicates).
+        sets: names of the sets that were compared.
+        compared: what was looked at, in words.
     """
 
     groups: pd.DataFrame
     pairs: pd.DataFrame
+    sets: tuple[str, ...]
+    compared: str
 
     def __bool__(self) -> bool:
         return len(self.groups) > 0 or len(self.pairs) > 0
 
     def __repr__(self) -> str:
-        if not self:
-            return "Leaks: none"
-        images, same = int(self.groups["n_right"].sum()), int((self.pairs["similarity"] == 1).sum())
-        near = f", {len(self.pairs) - same} near duplicates" if len(self.pairs) > same else ""
-        return f"Leaks: {len(self.groups)} groups in two sets ({images} images on the right), {same} identical pictures{near}"
+        return as_text(self._view())
+
+    def _repr_html_(self) -> str:
+        most = (
+            (self.groups["n_left"] + self.groups["n_right"]).sort_values(ascending=False, kind="stable").index[:_SHOWN]
+        )
+        examples = self.groups.loc[most, ["group", "left", "n_left", "right", "n_right"]].set_index("group")
+        examples.columns = pd.Index(["in", "images", "and in", "images"])
+        note: list[Part] = ["The groups with most images are (all: .groups):", examples] if len(examples) else []
+        return as_html([*self._view(), *note])
+
+    def _view(self) -> list[Part]:
+        title = f"{'Leaks' if self else 'No leaks'} between {', '.join(self.sets)}"
+        both = _joined([table[["left", "right"]] for table in (self.groups, self.pairs)]).drop_duplicates()
+        found = [self._between(*names) for names in both.itertuples(index=False)]
+        return [title, *found, f"Compared: {self.compared}."]
+
+    def _between(self, left: str, right: str) -> str:
+        """What two sets share, in words."""
+        groups, pairs = (
+            table[(table["left"] == left) & (table["right"] == right)] for table in (self.groups, self.pairs)
+        )
+        same = int((pairs["similarity"] == 1).sum())
+        found = {
+            f"{count(len(groups), 'group')} in both ({count(int(groups['n_left'].sum()), 'image')} in {left}, "
+            f"{count(int(groups['n_right'].sum()), 'image')} in {right})": len(groups),
+            count(same, "identical picture"): same,
+            count(len(pairs) - same, "near duplicate"): len(pairs) - same,
+        }
+        return f"{left} and {right}: " + ", ".join(words for words, n in found.items() if n)
 
 
 def find_leaks(
@@ -95,7 +126,9 @@ def find_leaks(
         if near_duplicates:
             pairs.append(_near_pictures(left, sets[left], detail[left], right, sets[right], detail[right]))
     both = _joined(pairs).drop_duplicates(["left", "right", "left_id", "right_id"], ignore_index=True)
-    return Leaks(pd.concat(groups, ignore_index=True), both)
+    compared = f"{f'the column {group!r}' if group else 'the image ids'}, equal pictures"
+    compared += ", near duplicates" if near_duplicates else ""
+    return Leaks(pd.concat(groups, ignore_index=True), both, tuple(sets), compared)
 
 
 def _members(sets: Mapping[str, Cohort], group: str | None) -> tuple[dict[str, pd.Series], dict[str, Any]]:

@@ -12,6 +12,7 @@ from medcourse.data.cohort import Cohort
 from medcourse.data.draws import draw, group_numbers, quantities, wanted_at
 from medcourse.data.synthetic import is_synthetic
 from medcourse.errors import ArgumentError, LeakageError, SplitError
+from medcourse.markup import Part, as_html, as_text, percent
 
 
 class Splits(NamedTuple):
@@ -35,6 +36,18 @@ class Splits(NamedTuple):
         table = pd.DataFrame.from_dict(rows, orient="index")
         table.index.name = "part"
         return table.astype({c: int for c in table.columns if c != "prevalence"})
+
+    def __repr__(self) -> str:
+        return as_text(self._view())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._view())
+
+    def _view(self) -> list[Part]:
+        table = self.table()
+        if "prevalence" in table:
+            table["prevalence"] = table["prevalence"].map(percent)
+        return [f"Split of {self.train.name}", table]
 
 
 def split(

@@ -8,6 +8,7 @@ from medcourse.data.cohort import Cohort
 from medcourse.diagnosis.evidence import Evidence
 from medcourse.diagnosis.rules import RULES, labels_constant
 from medcourse.errors import ArgumentError, TrainingError
+from medcourse.markup import Code, Part, as_html, as_text
 from medcourse.training.preconditions import check_cohorts
 from medcourse.training.trainer import Trainer
 
@@ -42,14 +43,19 @@ class Diagnosis:
     causes: list[Cause]
 
     def __repr__(self) -> str:
+        return as_text(self._view())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._view())
+
+    def _view(self) -> list[Part]:
         called = "ONE CLASS ONLY on validation" if self.collapsed else "more than one class called on validation"
         if not self.causes:
-            return f"Diagnosis: {called}; no cause of failure found"
-        lines = [f"Diagnosis: {called}"]
+            return [f"Diagnosis: {called}; no cause of failure found"]
+        parts: list[Part] = [f"Diagnosis: {called}; most likely cause first"]
         for rank, cause in enumerate(self.causes, start=1):
-            remedy = "\n".join(f"       {line}" for line in cause.remedy.splitlines())
-            lines.append(f"{rank}. {cause.name}: {cause.evidence}\n{remedy}")
-        return "\n".join(lines)
+            parts += [f"{rank}. {cause.name}: {cause.evidence}", Code(cause.remedy)]
+        return parts
 
 
 def diagnose_training(trainer: Trainer, train: Cohort, val: Cohort) -> Diagnosis:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from medcourse import arguments
 from medcourse.errors import EvaluationError
+from medcourse.evaluation.intervals import Intervals
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -207,12 +208,13 @@ class Resampling:
 
     def table(
         self, index: pd.Index, columns: Mapping[str, Floats], limits: Sequence[Limits], samples: Floats
-    ) -> pd.DataFrame:
+    ) -> Intervals:
         """The columns given (M values each), then low, high, method and undefined_draws."""
-        table = pd.DataFrame(columns, index=index)
+        table = Intervals(columns, index=index)
         table[list(Limits._fields)] = pd.DataFrame(limits, index=index)
+        table["undefined_draws"] = np.isnan(samples).sum(axis=0)
         table.attrs |= {"method": self.method, "ci": self.ci}
-        return table.assign(undefined_draws=np.isnan(samples).sum(axis=0))
+        return table
 
 
 def _drawn(table: pd.DataFrame, plan: Resampling, group: str | None) -> Iterator[pd.DataFrame]:

@@ -49,7 +49,7 @@ def evaluate(
         seed: of the draws.
 
     Returns:
-        DataFrame, index ``metric``: sensitivity, specificity, ppv, npv, accuracy, balanced accuracy, f1, mcc, auroc,
+        DataFrame (shown as "0.29 [0.16, 0.44]"), index ``metric``: sensitivity, specificity, ppv, npv, accuracy, balanced accuracy, f1, mcc, auroc,
         average precision, brier; columns value, low, high (float64), method (how the interval was made, or "undefined:"
         and why, with NaN for the numbers), undefined_draws (left out because the metric was undefined in them).
         ``.attrs["method"]`` tells the number of groups and draws.

@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pandas as pd
 
 from medcourse import arguments
 from medcourse.errors import EvaluationError
+from medcourse.evaluation.intervals import as_words
 
 Comparisons = pd.DataFrame | Mapping[str, pd.DataFrame] | None
 
@@ -36,7 +36,7 @@ def side_by_side(
 
     Returns:
         DataFrame of text, with the index of the tables: "0.29 [0.16, 0.44]", for a difference "+0.64 [+0.51, +0.76]";
-        the number alone where there is no interval, or one without width; "undefined" where there is no number.
+        the number alone where there is no interval, or one that has no width at so many digits; "undefined" where there is no number.
 
     Raises:
         ArgumentError: ``digits`` is not a whole number.
@@ -44,7 +44,7 @@ def side_by_side(
     """
     arguments.whole_number("digits", digits)
     columns = {
-        name: _as_text(table, digits)
+        name: as_words(table, digits)
         for panel in panels_of(evaluations, comparisons, metrics)
         for name, table in panel.items()
     }
@@ -65,11 +65,6 @@ def panels_of(
     ]
 
 
-def number_of(table: pd.DataFrame) -> str:
-    """The column with the number that the interval belongs to."""
-    return "difference" if "difference" in table else "value"
-
-
 def _rows(table: pd.DataFrame, metrics: Sequence[str] | None, name: str) -> pd.DataFrame:
     """The rows of these metrics, of each class in turn."""
     if metrics is None:
@@ -78,13 +73,3 @@ def _rows(table: pd.DataFrame, metrics: Sequence[str] | None, name: str) -> pd.D
     if missing := [metric for metric in metrics if metric not in there]:
         raise EvaluationError(f"the table '{name}' has no {missing}; it has {list(there.unique())}")
     return table.loc[list(metrics)] if table.index.nlevels == 1 else table.reindex(list(metrics), level=-1)
-
-
-def _as_text(table: pd.DataFrame, digits: int) -> pd.Series:
-    sign = "+" if number_of(table) == "difference" else ""
-    texts = []
-    for numbers in table[[number_of(table), "low", "high"]].to_numpy(dtype=np.float64):
-        value, low, high = (f"{number:{sign}z.{digits}f}" for number in numbers)
-        interval = f" [{low}, {high}]" if np.ptp(numbers[1:]) > 1e-12 else ""  # an interval without width says nothing
-        texts.append("undefined" if np.isnan(numbers[0]) else value + interval)
-    return pd.Series(texts, index=table.index)

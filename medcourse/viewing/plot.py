@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from medcourse import arguments
 from medcourse.data.cohort import Cohort
 from medcourse.errors import EvaluationError
+from medcourse.evaluation.intervals import number_of
 from medcourse.evaluation.predictions import Predictions
-from medcourse.evaluation.side_by_side import Comparisons, number_of, panels_of
+from medcourse.evaluation.side_by_side import Comparisons, panels_of
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 _MARKERS = "os^D"
