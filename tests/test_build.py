@@ -1,5 +1,6 @@
 """The lesson builder: sources read and refused, three notebooks made, checks tried on wrong answers, drift found."""
 
+import ast
 import json
 import shutil
 import subprocess
@@ -14,13 +15,12 @@ from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
 from medcourse.errors import ArgumentError, LessonError
 from medcourse.teaching import build as teaching
 from medcourse.teaching import execute as execution
+from medcourse.teaching import sealing
 from medcourse.teaching.captions import plain
 from medcourse.teaching.notebooks import dumps, source_notebook
 from medcourse.teaching.source import inspect_lesson
 from medcourse.teaching.validate import validate
-
-LESSONS = Path(__file__).parent / "lessons"
-GOOD = LESSONS / "01_good_lesson.py"
+from tests.courses import GOOD, LESSONS, write_course
 
 HEADER = """\
 # ---
@@ -36,6 +36,7 @@ HEADER = """\
 # ---
 
 """
+IMPORT = "# %%\nimport medcourse as mc\n\n"
 EXERCISE = """\
 # %% exercise="a"
 ### BEGIN SOLUTION
@@ -61,9 +62,7 @@ def write(folder: Path, body: str, header: str = HEADER, name: str = "01_lesson.
 @pytest.fixture(scope="module")
 def built(tmp_path_factory) -> Path:
     """The good lesson, built; tests that change it work on a copy."""
-    course = tmp_path_factory.mktemp("course")
-    (course / "source").mkdir()
-    shutil.copy(GOOD, course / "source")
+    course = write_course(tmp_path_factory.mktemp("course") / "course")
     teaching.build(course)
     return course
 
@@ -76,11 +75,17 @@ def course(built, tmp_path) -> Path:
 def test_read_lesson_knows_header_and_cells():
     lesson = teaching.read_lesson(GOOD)
     assert (lesson.name, lesson.meta.number, lesson.meta.goals[1]) == ("01_good_lesson", 1, "plot a bar")
-    assert [cell.exercise for cell in lesson.cells if cell.exercise] == ["sensitivity", "share"]
-    assert [cell.points for cell in lesson.cells if cell.check] == [2, 1]
+    assert [cell.exercise for cell in lesson.cells if cell.exercise] == ["sensitivity", "share", "clinic", "quiz"]
+    assert [cell.points for cell in lesson.cells if cell.check] == [2, 1, 1, 2]
+    assert [(cell.minutes, cell.core) for cell in lesson.cells if cell.minutes] == [
+        (3, True),
+        (2, False),
+        (1, False),
+        (1, False),
+    ]
     position = next(n for n, cell in enumerate(lesson.cells) if cell.exercise == "sensitivity")
     line = GOOD.read_text().split("\n").index("### BEGIN SOLUTION") + 1
-    assert lesson.where(position).endswith(f"01_good_lesson.py:{line} (cell 4, exercise 'sensitivity')")
+    assert lesson.where(position).endswith(f"01_good_lesson.py:{line} (cell 5, exercise 'sensitivity')")
 
 
 @pytest.mark.parametrize(
@@ -116,6 +121,11 @@ def test_read_lesson_knows_header_and_cells():
         ('# %% tags=["nbval-check-ouput"]\ny = 1\n', ":14 ", "lessons use 'nbval-check-output' only"),
         ('# %% tags=["raises-exception"]\ny = 1\n', ":14 ", "show an expected error with try/except"),
         ('# %% [markdown] check="a"\n# Text\n', ":14 ", "an exercise or a check is a code cell"),
+        ('# %% hints="a"\ny = 1\n', ":14 ", "hints, minutes and core belong to a cell of prose"),
+        ('# %% cheap="It stands."\ny = 1\n', ":14 ", "cheap belongs to the exercise cell"),
+        ('# %% [markdown] minutes="6"\n# ## A\n', ":14 ", "cell option minutes: Input should be a valid integer"),
+        (EXERCISE + CHECK + '\n# %% [markdown] hints="a"\n# - h\n', ":25 ", "hints for 'a' stand between"),
+        ('# %% [markdown] hints="b"\n# - h\n', ":14 ", "hints for 'b' stand between"),
     ],
 )  # fmt: skip
 def test_an_unsound_source_is_refused_with_its_place(tmp_path, body, place, message):
@@ -189,8 +199,63 @@ def test_student_and_solution_notebooks_hold_what_they_should():
     assert "assert 0 <= sensitivity" in solution
     assert "sensitivity = ..." in student
     assert "assert 0 <= sensitivity" not in student
-    assert "of all images" not in student
+    assert "whatever the part is" not in student
     assert student == dumps(teaching.student_notebook(teaching.read_lesson(GOOD)))
+
+
+def test_the_builder_frames_the_prose():
+    opening, section, *_ = (cell.source for cell in teaching.student_notebook(teaching.read_lesson(GOOD)).cells)
+    for text in (
+        "# 01 A good lesson\n\n**The pitfall:** Accuracy hides the disease that nobody found.\n\nA reader looked",
+        "01_concept.png)\n\n**After this lesson you can**\n\n- compute a sensitivity\n- plot a bar\n\n**You need**\n\n- Python: fun",
+        "**Plan:** 7 minutes\n\n| section | minutes | core path |\n|---|---|---|\n| 1 Sensitivity | 3 | yes |\n| 2 A figure | 2 |  |",
+        "**In a hurry?** The core path takes 3 minutes: section 1.\n\nNext: [02 bad checks](02_bad_checks.ipynb) | [The course]",
+    ):
+        assert text in opening
+    assert section.startswith("## 1 Sensitivity\n\n*3 minutes, core path*\n\n[Sensitivity]")
+
+
+def test_lessons_are_linked_by_the_names_of_their_sources(tmp_path):
+    for number, name in ((1, "first"), (2, "the_second"), (3, "third")):
+        text = GOOD.read_text().replace("number: 1", f"number: {number}")
+        (tmp_path / f"0{number}_{name}.py").write_text(text)
+    cells = teaching.student_notebook(teaching.read_lesson(tmp_path / "02_the_second.py")).cells
+    links = "Previous: [01 first](01_first.ipynb) | Next: [03 third](03_third.ipynb) | [The course](../README.md)"
+    assert links in cells[0].source
+    assert links in cells[-1].source
+
+
+def test_hints_are_folded_and_the_solution_is_left_out_of_hand_outs():
+    lesson = teaching.read_lesson(GOOD)
+    hints, handed_out, solved = (
+        next(cell.source for cell in notebook.cells if "Hint 1" in cell.source)
+        for notebook in (
+            teaching.student_notebook(lesson),
+            teaching.student_notebook(lesson, solution_links=False),
+            teaching.solution_notebook(lesson),
+        )
+    )
+    assert handed_out == (
+        "<details><summary>Hint 1</summary>\n\nWho could have been found?\n\n</details>\n\n"
+        "<details><summary>Hint 2</summary>\n\nDivide the found by the diseased.\n\n</details>"
+    )
+    assert hints.startswith(handed_out)
+    assert "(../solutions/01_good_lesson.ipynb#cell-id=01-005-sensitivity)" in hints
+    assert solved == handed_out
+    assert "solutions/" not in dumps(source_notebook(lesson))
+
+
+def test_checks_are_folded_and_quizzes_sealed():
+    lesson = teaching.read_lesson(GOOD)
+    for notebook in (teaching.student_notebook(lesson), teaching.solution_notebook(lesson), source_notebook(lesson)):
+        checks = {cell.id: cell for cell in notebook.cells if cell.id.endswith("-check")}
+        assert all(cell.metadata.jupyter == {"source_hidden": True} for cell in checks.values())
+        quiz = checks["01-024-quiz-check"].source
+        assert "accuracy" not in quiz
+        assert quiz.endswith('mc.checks.points("quiz", 2, of=6)')
+        assert f'right="{sealing.digest(1, "quiz_1", "b")}")' in quiz
+        encoded = [ast.literal_eval(call.args[2]) for call in sealing.calls_of(quiz, "quiz")]
+        assert sealing.decode(encoded[1])["a"] == "Specificity (the naïve reader's other half) is another number."
 
 
 def test_nbgrader_accepts_the_notebooks_and_clears_the_source_notebook():
@@ -218,7 +283,7 @@ def test_executed_notebook_is_clean(built):
     measured = notebook.metadata.medcourse
     assert measured.cpu_seconds > 0
     assert 20 < measured.peak_mb < 400  # this process, with torch in it, is larger: the kernel's own peak is meant
-    progress, draw = code[-2].outputs
+    progress, draw = code[6].outputs
     assert progress.text == "step 2\n"
     # The second draw after seed(0), as without probes: they put the generator's state back.
     assert draw.data["text/plain"].startswith("0.7579544")
@@ -280,13 +345,13 @@ def edit(path: Path, change) -> None:
     ("folder", "change", "message"),
     [
         ("notebooks", lambda nb, code: nb["cells"][0].update(source="# Other"), "cell 1 (01-001): source not as in"),
-        ("notebooks", lambda nb, code: nb["cells"].pop(), "has 13 cells, the source 14"),
+        ("notebooks", lambda nb, code: nb["cells"].pop(), "has 25 cells, the source 26"),
         ("notebooks", lambda nb, code: code[0].update(execution_count=3), "not written by this builder"),
-        ("solutions", lambda nb, code: code[1].update(source="x = 1"), "cell 4 (01-004-sensitivity): source not as"),
+        ("solutions", lambda nb, code: code[1].update(source="x = 1"), "cell 5 (01-005-sensitivity): source not as"),
         ("solutions", lambda nb, code: code[1].update(metadata={}), "metadata not as in the source"),
         ("solutions", lambda nb, code: nb["metadata"].update(title="Other"), "metadata is not as in the source's"),
-        ("solutions", lambda nb, code: code[0].update(execution_count=None), "cell 2 (01-002): never executed"),
-        ("solutions", lambda nb, code: code[-1].update(outputs=[]), "a verdict cell without output"),
+        ("solutions", lambda nb, code: code[0].update(execution_count=None), "cell 3 (01-003): never executed"),
+        ("solutions", lambda nb, code: code[9].update(outputs=[]), "a verdict cell without output"),
         ("solutions", lambda nb, code: code[5]["outputs"][-1].update(metadata={}), "alt text is not its caption"),
         ("solutions", lambda nb, code: code[2]["outputs"][0].update(name="stderr"), "writes to stderr"),
         (
@@ -337,6 +402,7 @@ def test_the_mean_time_is_that_of_all_lessons_whichever_are_asked_for(course):
     shutil.copy(first, second)
     for path, seconds in ((first, 290.0), (second, 100.0)):
         edit(path, lambda nb, code, seconds=seconds: nb["metadata"]["medcourse"].update(cpu_seconds=seconds))
+    teaching.build(course, ["1"], prose=True)  # its links lead to the new lesson
     assert teaching.check(course, ["1"]) == []
 
 
@@ -360,8 +426,8 @@ def test_execution_finds_bad_checks_and_bad_cells(tmp_path):
         assert text in message
     assert message.count("02_bad_checks.py") == 8
     assert "\x1b" not in message
-    assert str(seen[4]) == "[ 3/10] 02_bad_checks …"
-    assert str(seen[5]).startswith("[ 3/10] 02_bad_checks … ")
+    assert str(seen[6]) == "[ 4/11] 02_bad_checks …"
+    assert str(seen[7]).startswith("[ 4/11] 02_bad_checks … ")
     assert trial.missed == ["two is larger than three"]
 
 
@@ -375,6 +441,7 @@ def test_execution_finds_bad_checks_and_bad_cells(tmp_path):
     ],
 )
 def test_a_cell_that_fails_ends_the_lesson(tmp_path, monkeypatch, body, message):
+    monkeypatch.setattr(teaching, "shape_problems", lambda lesson: [])
     if "sleep" in body:
         monkeypatch.setattr(execution, "CELL_TIMEOUT", 1)
     (tmp_path / "source").mkdir()
@@ -424,6 +491,7 @@ def test_a_probe_puts_names_and_generators_back(tmp_path):
 # %%
 import random
 
+import medcourse as mc
 import numpy as np
 
 rng = np.random.default_rng(0)
@@ -466,5 +534,5 @@ def test_a_notebook_shows_a_refusal_as_one_message_and_other_errors_in_full(tmp_
 
 def test_a_probed_lesson_above_its_memory_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(execution, "BUDGET_PEAK_MB", 10)
-    trial = execution.execute(teaching.read_lesson(write(tmp_path, EXERCISE + CHECK)), tmp_path)
+    trial = execution.execute(teaching.read_lesson(write(tmp_path, IMPORT + EXERCISE + CHECK)), tmp_path)
     assert "MB; a lesson has 10 MB" in trial.problems[0]

@@ -6,9 +6,9 @@ import pytest
 
 from medcourse.teaching import record
 from medcourse.teaching.build import find_lessons, read_lesson
+from tests.courses import GOOD
 
 ROOT = Path(__file__).parent.parent
-GOOD = Path(__file__).parent / "lessons" / "01_good_lesson.py"
 
 
 def run(shift: int = 0, margin: float | None = 0.2, data: str = "real", holds: bool = True) -> list[record.Row]:

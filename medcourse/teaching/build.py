@@ -19,6 +19,7 @@ from medcourse.errors import LessonError
 from medcourse.teaching.captions import caption_figures
 from medcourse.teaching.execute import BUDGET_PEAK_MB, ONE_THREAD, OnCell, execute, missed_verdicts, output_problems
 from medcourse.teaching.notebooks import dumps, solution_notebook, student_notebook, take_outputs, write_whole
+from medcourse.teaching.shape import shape_problems
 from medcourse.teaching.source import Lesson, inspect_lesson, read_lesson
 from medcourse.teaching.validate import Validation, validate
 
@@ -74,10 +75,12 @@ def build(
 
     Raises:
         ArgumentError: ``jobs`` is not a whole number above 0.
-        LessonError: a source is unsound, or its execution finds a problem; that lesson's files stay as they were.
+        LessonError: a source is unsound or out of shape, or its execution finds a problem; that lesson's files stay as they were.
     """
     course, jobs = Path(course), arguments.whole_number("jobs", jobs, least=1)
     found = [read_lesson(source) for source in find_lessons(course, lessons)]
+    if unshapely := [problem for lesson in found for problem in shape_problems(lesson)]:
+        raise LessonError("\n".join(unshapely))
 
     def build_one(lesson: Lesson) -> list[Path]:
         student, solution = _paths(course, lesson.name)
@@ -125,9 +128,12 @@ def drift(course: Path | str, lessons: list[str] | None = None) -> list[str]:
 
 
 def check(course: Path | str, lessons: list[str] | None = None) -> list[str]:
-    """List what is wrong with a course without executing it: its sources, drift, and the stored CPU seconds and memory."""
+    """List what is wrong with a course without executing it: sources, shape, drift, the stored CPU seconds and memory."""
     course = Path(course)
     problems, costs = drift(course, lessons), {}
+    for source in find_lessons(course, lessons):
+        lesson, unsound = inspect_lesson(source)
+        problems += shape_problems(lesson) if lesson and not unsound else []
     for source in find_lessons(course):
         stored = _load(_paths(course, source.stem)[1])
         if stored is not None and not _unmeasured(stored):

@@ -13,15 +13,18 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from medcourse.errors import LessonError
-from medcourse.teaching import regions
+from medcourse.teaching import framing, regions, sealing
 from medcourse.teaching.source import Cell, Lesson
 
 PROBE = "medcourse-probe"  # tag of a cell that is not the lesson's own
 
 
-def student_notebook(lesson: Lesson) -> NotebookNode:
-    """Return the student's notebook: stubs for solutions, no hidden tests, no outputs."""
-    return _notebook(lesson, student_code)
+def student_notebook(lesson: Lesson, solution_links: bool = True) -> NotebookNode:
+    """Return the student's notebook: stubs for solutions, no hidden tests, no outputs.
+
+    Without ``solution_links`` no hint leads to the solution: for what an instructor hands out.
+    """
+    return _notebook(lesson, student_code, solution_links)
 
 
 def solution_notebook(lesson: Lesson) -> NotebookNode:
@@ -32,6 +35,12 @@ def solution_notebook(lesson: Lesson) -> NotebookNode:
 def source_notebook(lesson: Lesson) -> NotebookNode:
     """Return the notebook that nbgrader takes as an assignment's source: its markers kept, wrong answers removed."""
     return _notebook(lesson, lambda cell: regions.compose(cell.pieces, markers=True))
+
+
+def sealed(lesson: Lesson, exercise: str, check: str) -> str:
+    """Return the code of an exercise's check with its quizzes sealed by the letters of the solution."""
+    letters = sealing.letters(regions.compose(lesson.exercise_of(exercise).pieces))
+    return sealing.seal(lesson.meta.number, check, letters)
 
 
 def probed_notebook(lesson: Lesson, budget_mb: int) -> NotebookNode:
@@ -82,7 +91,8 @@ def _answers(lesson: Lesson, position: int) -> tuple[str, list[tuple[str, str]],
     wrong = regions.wrong_answers(cell.pieces)
     answers = [("the untouched stub", student_code(cell))]
     answers += [(f"wrong answer {n} of {len(wrong)}", code) for n, code in enumerate(wrong, 1)]
-    return lesson.where(position), answers, regions.compose(lesson.check_of(cell.exercise or "").pieces)
+    name = cell.exercise or ""
+    return lesson.where(position), answers, sealed(lesson, name, regions.compose(lesson.check_of(name).pieces))
 
 
 def student_code(cell: Cell) -> str:
@@ -114,11 +124,22 @@ def cell_id(lesson: Lesson, position: int) -> str:
     return f"{lesson.meta.number:02d}-{position + 1:03d}{suffix}"
 
 
-def _notebook(lesson: Lesson, code: Callable[[Cell], str]) -> NotebookNode:
+def _notebook(lesson: Lesson, code: Callable[[Cell], str], solution_links: bool = False) -> NotebookNode:
+    of = sum(cell.points for cell in lesson.cells if cell.check)
+    ids = {cell.exercise: cell_id(lesson, position) for position, cell in enumerate(lesson.cells) if cell.exercise}
     cells = []
     for position, cell in enumerate(lesson.cells):
+        if cell.kind != "code":
+            link = (
+                f"../solutions/{lesson.name}.ipynb#cell-id={ids[cell.hints]}" if cell.hints and solution_links else ""
+            )
+            source = framing.prose(lesson, position, link)
+        elif cell.check:
+            points = f"mc.checks.points({cell.check!r}, {cell.points}, of={of})".replace("'", '"')
+            source = f"{sealed(lesson, cell.check, code(cell))}\n{points}"
+        else:
+            source = code(cell) if cell.exercise else cell.source
         new = v4.new_code_cell if cell.kind == "code" else v4.new_markdown_cell
-        source = code(cell) if cell.exercise or cell.check else cell.source
         cells.append(new(source, id=cell_id(lesson, position), metadata=_cell_metadata(cell)))
     metadata = {
         # Without the versions that a kernel would add: they differ between machines.
@@ -135,6 +156,7 @@ def _cell_metadata(cell: Cell) -> dict[str, Any]:
     if cell.exercise:
         metadata["nbgrader"] = _nbgrader(cell.exercise, solution=True)
     elif cell.check:
+        metadata["jupyter"] = {"source_hidden": True}  # folded: a check tells how the answer may be found
         metadata["nbgrader"] = {**_nbgrader(f"{cell.check}_check", solution=False), "points": cell.points}
     return metadata
 

@@ -16,7 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from medcourse.teaching.notebooks import solution_notebook, write_whole
+from medcourse.teaching import regions
+from medcourse.teaching.notebooks import write_whole
 from medcourse.teaching.source import Lesson
 
 _COLUMNS = (
@@ -34,8 +35,8 @@ def record_of(course: Path) -> Path:
 
 
 def code_hash(lesson: Lesson) -> str:
-    """12 hexadecimal digits of all code of the solution notebook."""
-    code = [node.source for node in solution_notebook(lesson).cells if node.cell_type == "code"]
+    """12 hexadecimal digits of the lesson's code with solutions in place; what the builder adds does not count."""
+    code = [regions.compose(cell.pieces) for cell in lesson.cells if cell.kind == "code"]
     return hashlib.sha256("\0".join(code).encode()).hexdigest()[:12]
 
 

@@ -85,6 +85,10 @@ class Lesson:
         exercise = cell.exercise or cell.check
         return f"{self.path}{line} (cell {position + 1}{f', exercise {exercise!r}' if exercise else ''})"
 
+    def exercise_of(self, exercise: str) -> Cell:
+        """Return the cell of an exercise."""
+        return next(cell for cell in self.cells if cell.exercise == exercise)
+
     def check_of(self, exercise: str) -> Cell:
         """Return the check cell of an exercise."""
         return next(cell for cell in self.cells if cell.check == exercise)
@@ -243,3 +247,7 @@ def _pairing_problems(cells: list[Cell]) -> Iterator[tuple[int, str]]:
     for name, position in checks.items():
         if name not in exercises:
             yield position, f"check {name!r} has no exercise of that name"
+    for position, cell in enumerate(cells):
+        name = cell.hints or ""
+        if name and not exercises.get(name, position) < position < checks.get(name, position):
+            yield position, f"hints for {name!r} stand between that exercise and its check"

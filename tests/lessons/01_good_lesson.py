@@ -12,14 +12,21 @@
 #     goals:
 #       - compute a sensitivity
 #       - plot a bar
-#     minutes: 5
+#     needs:
+#       - "Python: functions"
+#     minutes: 7
 #     datasets: []
 # ---
 
 # %% [markdown]
-# # A good lesson
+# A reader looked at 200 images and found 9 of 20 tumours. We count what was found.
 #
-# We count what was found.
+# ![Twenty circles, nine of them filled](../pictures/01_concept.png)
+
+# %% [markdown] minutes=3 core=true
+# ## 1 Sensitivity
+#
+# [Sensitivity](../glossary.md#sensitivity) is the share of the diseased that was found.
 
 # %%
 import random
@@ -30,9 +37,9 @@ diseased, found, images = 20, 9, 200
 random.seed(0)
 
 # %% [markdown]
-# ## Sensitivity
+# ### Exercise 1 (do): which share was found?
 #
-# Which share of the diseased was found?
+# Set `sensitivity`.
 
 # %% exercise="sensitivity"
 ### BEGIN SOLUTION
@@ -46,24 +53,30 @@ helper = images
 sensitivity = found / helper
 ### END WRONG ANSWER
 
-# %% [markdown]
-# The next cell checks it.
+# %% [markdown] hints="sensitivity"
+# - Who could have been found?
+# - Divide the found by
+#   the diseased.
 
 # %% check="sensitivity" points=2
-mc.checks.number("sensitivity", sensitivity, truth=found / diseased, hint="Divide by the diseased.")
+patients = [True] * found + [False] * (diseased - found)
+truth = sum(patients) / len(patients)
+mc.checks.number("sensitivity", sensitivity, truth, hint="Divide by the diseased.")
 ### BEGIN HIDDEN TESTS
 assert 0 <= sensitivity <= 1
 ### END HIDDEN TESTS
 
 # %% [markdown]
-# ## A function
+# ### Exercise 2 (explain): why is the share of all images small?
+#
+# Write `share`, and set `half` to the share that 100 images are.
 
 # %% exercise="share"
 total = images
 ### BEGIN SOLUTION
 def share(part):
     """Return part / total."""
-    # of all images
+    # whatever the part is
     return part / total
 
 
@@ -84,12 +97,16 @@ def share(part):
 half = "0.5"
 ### END WRONG ANSWER
 
+# %% [markdown] hints="share"
+# - What is the whole?
+# - Divide by `total`.
+
 # %% check="share"
-mc.checks.number("share(20)", share(20), truth=20 / total)
+mc.checks.number("share(20)", share(20), truth=0.1)
 mc.checks.number("half", half, truth=0.5)
 
-# %% [markdown]
-# ## A figure
+# %% [markdown] minutes=2
+# ## 2 A figure
 
 # %%
 import matplotlib.pyplot as plt
@@ -109,5 +126,73 @@ for step in range(3):
 print("step 2")
 random.random()
 
+# %% [markdown]
+# ### Exercise 3 (transfer): what does your clinic need?
+#
+# Your clinic sees 50 diseased a year, and may miss five. Set `wanted` to the sensitivity that it needs.
+
+# %% exercise="clinic"
+### BEGIN SOLUTION
+wanted = 1 - 5 / 50
+### END SOLUTION
+### BEGIN WRONG ANSWER
+wanted = 5 / 50
+### END WRONG ANSWER
+
+# %% [markdown] hints="clinic"
+# - How many must be found?
+# - Divide 45 by 50.
+
+# %% check="clinic"
+mc.checks.number("wanted", wanted, truth=45 / 50, hint="Count those that must be found.")
+
 # %% tags=["nbval-check-output"]
-mc.checks.verdicts({"fewer than half are found": (sensitivity, "<", 0.5), "nobody is counted twice": True})
+mc.checks.needs(sensitivity=sensitivity)
+mc.checks.verdicts(
+    {"fewer than half are found": (sensitivity, "<", 0.5), "nobody is counted twice": True}
+)
+
+# %% [markdown]
+# > **Key idea.** Count the diseased that were found, not the images that were right.
+
+# %% [markdown] minutes=1
+# ## 3 Quiz
+#
+# **1.** What does sensitivity count?
+#
+# - (a) all images that a reader has read
+# - (b) the diseased that
+#   were found
+#
+# **2.** What does it not tell?
+#
+# - (a) how many of the healthy are called ill
+# - (b) how many of the ill are found
+
+# %% exercise="quiz"
+### BEGIN SOLUTION
+quiz_1 = "b"
+quiz_2 = "a"
+### END SOLUTION
+### BEGIN WRONG ANSWER
+quiz_1 = "a"
+quiz_2 = "b"
+### END WRONG ANSWER
+
+# %% check="quiz" points=2
+mc.checks.quiz("quiz_1", quiz_1, {"a": "Those are for accuracy.", "b": "Nobody else is counted."})
+mc.checks.quiz("quiz_2", quiz_2, {
+    "a": "Specificity (the naïve reader's other half) is "
+    "another number.",
+    "b": "That is what sensitivity is.",
+})
+
+# %% [markdown] minutes=1
+# ## On Monday
+#
+# - Report the sensitivity.
+
+# %% [markdown]
+# ## References
+#
+# - Nobody A. Nothing. 2026.

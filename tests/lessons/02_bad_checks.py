@@ -10,6 +10,9 @@
 #     datasets: []
 # ---
 
+# %%
+import medcourse as mc
+
 # %% exercise="accepts-all"
 ### BEGIN SOLUTION
 accepted = 1
@@ -60,6 +63,4 @@ plt.show()
 verdict = True
 
 # %%
-import medcourse as mc
-
 mc.checks.verdicts({"two is larger than three": (2, ">", 3)})
