@@ -12,6 +12,7 @@ from medcourse.data.manifest import read_manifest
 from medcourse.errors import ArgumentError
 from medcourse.teaching import record
 from medcourse.teaching.source import read_lesson
+from tests.courses import GOOD, write_course
 
 LESSON = """\
 # ---
@@ -143,11 +144,12 @@ def test_demo_of_a_lesson_that_fails_says_so(course, tmp_path):
     assert "the cell fails" in str(done.exception)
 
 
-def test_build_makes_notebooks_and_check_finds_an_edited_one(course):
+def test_build_makes_notebooks_and_check_finds_an_edited_one(tmp_path):
+    course = write_course(tmp_path / "course")
     assert runner.invoke(cli.app, ["build", "--course", str(course)]).exit_code == 0
     assert "as its source says" in runner.invoke(cli.app, ["build", "--check", "--course", str(course)]).stdout
-    notebook = course / "notebooks" / f"{cli.DEMO_LESSON}.ipynb"
-    notebook.write_text(notebook.read_text().replace("A table", "No table"))
+    notebook = course / "notebooks" / GOOD.with_suffix(".ipynb").name
+    notebook.write_text(notebook.read_text().replace("A figure", "No figure"))
     checked = runner.invoke(cli.app, ["build", "--check", "--course", str(course)])
     assert checked.exit_code == 1
     assert "source not as in the source" in checked.output
