@@ -1,4 +1,5 @@
 import gc
+import re
 import weakref
 from functools import partial
 from types import SimpleNamespace
@@ -11,7 +12,7 @@ from torch import nn
 from medcourse.data.cohort import Cohort
 from medcourse.errors import ArgumentError, LateralityError, TrainingError
 from medcourse.networks.models import Classifier, pixel_statistics
-from medcourse.training import device
+from medcourse.training import device, report
 from medcourse.training.augmentation import Augmentation, restain
 from medcourse.training.batches import Batches, cut
 from medcourse.training.device import PRECISION, auto_precision, computes_in_bf16, make_fabric
@@ -189,9 +190,39 @@ def test_one_class_only_is_reported_as_it_happens(capsys: pytest.CaptureFixture[
     run = Trainer(model, epochs=2, lr=1e-6, progress=False, device="cpu").fit(cohort, cohort)
     assert (run.history["val_classes_called"] == 1).all()
     said = capsys.readouterr()
-    assert said.out.count("ONE CLASS ONLY") == 2
+    assert said.out.count("Classifier, lr 1e-06, epoch ") == said.out.count("ONE CLASS ONLY") == 2
     assert "are called healthy" in said.out
     assert said.err == ""
+
+
+def lines_shown(out: str) -> list[str]:
+    """What stood in the line that is written anew, one after the other."""
+    return [line.rstrip("\n") for line in out.split("\r") if line.strip()]
+
+
+def test_the_line_tells_run_epoch_kept_score_and_time_left(capsys: pytest.CaptureFixture[str]):
+    train, val = make_cohort(100, seed=1), make_cohort(40, seed=2)
+    _, run = fit(train, val, epochs=4, progress=True, name="weighted")
+    said = capsys.readouterr()
+    *bars, summary = lines_shown(said.out)
+    kept = f"{run.history.loc[run.best_epoch, 'val_auroc']:.3f}"
+    assert summary.startswith(f"weighted: epoch {run.best_epoch} of 4 is kept, its validation AUROC is {kept};")
+    assert {len(line) for line in bars} == {report.COLUMNS}
+    assert all(re.search(r"^weighted: epoch [1-4] of 4 .*, (\d\d:\d\d|\?) left", line) for line in bars)
+    assert f"epoch 1, AUROC {run.history.loc[1, 'val_auroc']:.3f}" in said.out
+    assert said.err == ""
+
+
+def test_a_long_name_leaves_the_line_whole_and_silence_is_silence(capsys: pytest.CaptureFixture[str]):
+    _, run = fit(
+        make_cohort(40), None, epochs=2, progress=True, name="weighted by the costs of a missed melanoma, twice"
+    )
+    *bars, summary = lines_shown(capsys.readouterr().out)
+    assert run.best_epoch == 2
+    assert "melanoma, twice: the last epoch is kept" in summary
+    assert {len(line) for line in bars} == {report.COLUMNS}
+    fit(make_cohort(40), make_cohort(20), epochs=1)
+    assert capsys.readouterr().out == ""
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named():
@@ -242,7 +273,7 @@ def test_a_sampler_decides_what_is_seen():
 def test_progress_goes_to_stdout(capfd: pytest.CaptureFixture[str]):
     fit(make_cohort(40), make_cohort(20), epochs=2, progress=True)
     shown = capfd.readouterr()
-    assert "val_auroc" in shown.out
+    assert "AUROC" in shown.out
     assert shown.err == ""
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 import pandas as pd
 from torch import Tensor, nn
 
+from medcourse.markup import Part, as_html, as_text, count
+
 
 @dataclass(frozen=True)
 class Run:
@@ -25,8 +27,14 @@ class Run:
     best_epoch: int
 
     def __repr__(self) -> str:
-        best = ", ".join(f"{name} {value:.3g}" for name, value in self.history.loc[self.best_epoch].items())
-        return f"Run of {len(self.history)} epochs in {self.seconds:.0f} s; best epoch {self.best_epoch}: {best}"
+        return as_text(self._view())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._view())
+
+    def _view(self) -> list[Part]:
+        title = f"Run of {count(len(self.history), 'epoch')} in {self.seconds:.0f} s; best epoch {self.best_epoch}"
+        return [title, self.history.map("{:.3g}".format)]
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """The trainer: a loop that stays visible, on one device or many (Lightning Fabric)."""
 
-import sys
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -9,7 +8,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LRScheduler
-from tqdm import tqdm
 
 from medcourse.arguments import number, whole_number
 from medcourse.data.cohort import Cohort
@@ -26,6 +24,7 @@ from medcourse.training.checkpoint import Training, describe, load_checkpoint, s
 from medcourse.training.device import Precision, give_memory_back, make_fabric
 from medcourse.training.optimizer import MakeOptimizer, make_optimizer
 from medcourse.training.preconditions import Loss, check_cohorts, check_finite, check_logits, checked, rows_of
+from medcourse.training.report import Report
 from medcourse.training.run import Progress, Run
 from medcourse.training.validation import default_loss, one_class_report, probabilities, validation_metrics
 
@@ -62,7 +61,8 @@ class Trainer:
         after_epoch: called with this trainer and a dict of the epoch's numbers (``epoch`` and those of ``Run.history``) when
             an epoch has ended. It may predict, and change ``requires_grad`` of ``trainer.model``'s weights: what it unfreezes
             learns from the next epoch on.
-        progress: show a bar.
+        progress: show a line while it trains, and say at the end which epoch is kept.
+        name: whose run it is, in what ``fit`` says; None: the network and its learning rate.
 
     Raises:
         ArgumentError: a number out of range, or an unknown word.
@@ -85,12 +85,13 @@ class Trainer:
         optimizer: MakeOptimizer | None = None,
         after_epoch: Callable[["Trainer", dict[str, float]], object] | None = None,
         progress: bool = True,
+        name: str | None = None,
     ) -> None:
         if not isinstance(model, nn.Module):
             raise TrainingError(f"a Trainer needs a model (mc.build_model), not {type(model).__name__}")
-        for name, function in {"optimizer": optimizer, "after_epoch": after_epoch}.items():
+        for what, function in {"optimizer": optimizer, "after_epoch": after_epoch}.items():
             if function is not None and not callable(function):
-                raise ArgumentError(f"{name}= must be a function, not a {type(function).__name__}")
+                raise ArgumentError(f"{what}= must be a function, not a {type(function).__name__}")
         self.epochs = whole_number("epochs", epochs, least=1)
         self.lr = number("lr", lr, above=0)
         self.batch_size = whole_number("batch_size", batch_size, least=1)
@@ -103,6 +104,8 @@ class Trainer:
         self.checkpoint = checkpoint
         self.optimizer, self.after_epoch = optimizer, after_epoch
         self.progress = progress
+        network = getattr(model, "architecture", None) or type(model).__name__
+        self.name = name or (f"{network}, lr {self.lr:g}" if optimizer is None else network)
         self.run: Run | None = None  # of the last fit that came to its end
         self._module = self.fabric.setup_module(self.model)
         self._trained_on = model.trained_on if isinstance(model, Classifier) else None
@@ -135,36 +138,38 @@ class Trainer:
         data = Batches(train, self.fabric.device)
         val_data = None if val is None else Batches(val, self.fabric.device)
         self.run = None
+        report = Report(self.name, self.epochs, len(data), self.progress, self.fabric.is_global_zero)
         with seeded(self.seed, self.fabric.device) as generator:
             training = Training(self.model, optimizer, scheduler, generator)
-            progress, save = self._begin(training, train, val, loss)
+            progress, save = self._begin(training, train, val, loss, report)
             wrapped: Any = self.fabric.setup_optimizers(optimizer)
-            with self._bar(progress.epoch, len(data)) as bar:
+            with report.running(progress.epoch):
                 for epoch in range(progress.epoch + 1, self.epochs + 1):
+                    report.begin_epoch(epoch)
                     began = time.perf_counter()
                     rows = self.rows_of_epoch(len(data), epoch, generator)
                     record = {
-                        "train_loss": self._train_epoch(wrapped, checked(loss), data, rows, epoch, generator, bar)
+                        "train_loss": self._train_epoch(wrapped, checked(loss), data, rows, epoch, generator, report)
                     }
                     record["seconds"] = time.perf_counter() - began
                     record["images_per_second"] = len(rows) * self.fabric.world_size / record["seconds"]
                     if val_data is not None:
-                        record |= self._validate(val_data, checked(loss), epoch)
+                        record |= self._validate(val_data, checked(loss), epoch, report)
                     progress.add(record, self.model)
                     self._end_epoch(progress, scheduler)
                     progress.seconds += time.perf_counter() - began
                     save()
-                    shown = {name: f"{record[name]:.3f}" for name in ("train_loss", "val_auroc") if name in record}
-                    bar.set_postfix_str(", ".join(f"{name} {value}" for name, value in shown.items()))
+                    report.end_epoch(progress)
         # gradients take as much memory as the model, and nobody asks for them now
         optimizer.zero_grad(set_to_none=True)
         if progress.best_weights:
             self.model.load_state_dict(progress.best_weights)
+        report.summary(progress)
         self.run = progress.result()
         return self.run
 
     def _begin(
-        self, training: Training, train: Cohort, val: Cohort | None, loss: Loss
+        self, training: Training, train: Cohort, val: Cohort | None, loss: Loss, report: Report
     ) -> tuple[Progress, Callable[[], None]]:
         """A new run, or the one in the checkpoint folder put back; and what writes its state (rank 0 only)."""
         if self.checkpoint is None:
@@ -173,7 +178,7 @@ class Trainer:
         own |= {name: getattr(self, name) for name in ("lr", "batch_size", "seed", "augment", "sampler", "after_epoch")}
         settings = describe(training, train, val, own)
         first, folder = self.fabric.is_global_zero, self.checkpoint
-        saved = self.fabric.broadcast(load_checkpoint(folder, settings, self.epochs, self._say) if first else None)
+        saved = self.fabric.broadcast(load_checkpoint(folder, settings, self.epochs, report.say) if first else None)
         progress = Progress() if saved is None else training.restore(*saved)
 
         def save() -> None:
@@ -192,7 +197,7 @@ class Trainer:
         rows: list[int],
         epoch: int,
         generator: torch.Generator,
-        bar: tqdm,
+        report: Report,
     ) -> float:
         """One pass over ``rows``; the mean loss per image, of all processes."""
         self._module.train()
@@ -212,18 +217,18 @@ class Trainer:
                 losses.append(value.detach())
             if self.fabric.device.type == "cpu" or step % 16 == 0 or step == len(batches):
                 check_finite(losses, batches, epoch)  # on a GPU not at every step: it waits for the device
-            bar.update(len(batch) * self.fabric.world_size)
+            report.step(len(batch) * self.fabric.world_size)
         sizes = torch.tensor([len(batch) for batch in batches], dtype=torch.float64)
         mean = (torch.stack(losses).cpu().double() * sizes).sum() / sizes.sum()
         every: Any = self.fabric.all_gather(mean.to(self.fabric.device)) if self.fabric.world_size > 1 else mean
         return float(every.mean())
 
-    def _validate(self, data: Batches, loss: Loss, epoch: int) -> dict[str, float]:
+    def _validate(self, data: Batches, loss: Loss, epoch: int, report: Report) -> dict[str, float]:
         logits = self._logits(data)
         p = probabilities(logits, data.cohort.task)
         metrics = validation_metrics(data.cohort, p)
-        if report := one_class_report(data.cohort, p, metrics):
-            self._say(f"epoch {epoch}: {report}")
+        if found := one_class_report(data.cohort, p, metrics):
+            report.say(f"{self.name}, epoch {epoch}: {found}")
         return {"val_loss": float(loss(logits, data.targets)), **metrics}
 
     def _end_epoch(self, progress: Progress, scheduler: LRScheduler | None) -> None:
@@ -296,19 +301,3 @@ class Trainer:
             rows = rows_of(self.sampler, n)
         world = self.fabric.world_size
         return rows[: len(rows) - len(rows) % world][self.fabric.global_rank :: world]
-
-    def _say(self, line: str) -> None:
-        if self.fabric.is_global_zero:
-            tqdm.write(line, file=sys.stdout)
-
-    def _bar(self, done: int, images: int) -> tqdm:
-        # On stdout: one line on stderr would break the stored outputs of a notebook.
-        return tqdm(
-            initial=done * images,
-            total=self.epochs * images,
-            desc="fit",
-            unit="img",
-            file=sys.stdout,
-            disable=not (self.progress and self.fabric.is_global_zero),
-            bar_format="{desc} {percentage:3.0f}%|{bar:20}| {elapsed}<{remaining} {rate_fmt} {postfix}",
-        )
