@@ -29,9 +29,9 @@
 # ---
 
 # %% [markdown]
-# "The classes are imbalanced, so we weighted the loss, and the sensitivity rose." Many papers say this, and it is true. But
-# what does the same network find *without* weights, at a threshold that suits it? Few papers say that. And what happens when
-# a doctor reads a weighted score to a patient? We follow one weight from the loss to two patients.
+# "The classes are imbalanced, so we weighted the loss, and the sensitivity rose." You may have read this, and it is true. But
+# what does the same network find *without* weights, at a threshold that suits it? And what happens when a doctor reads a
+# weighted score to a patient? We follow one weight from the loss to two patients.
 #
 # ![Two score axes. Above, plain scores of nevi and melanomas, and a threshold at 0.1. Below, the same dots, all shifted to
 # the right by log 9, and a threshold at 0.5. Weights move all scores; a threshold moves instead.](../pictures/03_concept.png)
@@ -115,20 +115,20 @@ my_found = 0  # a placeholder: change me
 my_auroc_change = 0.99  # a placeholder, too; then run on
 
 # %%
-def network(loss=None):
+def network(name, loss=None):
     """Test predictions of the small network, trained with a loss (None: plain cross-entropy)."""
     model = mc.build_model("simple-cnn", train)
-    trainer = mc.Trainer(model, loss=loss, epochs=8, lr=1e-3, augment="skin", seed=0)
+    trainer = mc.Trainer(model, loss, epochs=8, lr=1e-3, augment="skin", seed=0, name=name)
     trainer.fit(train, splits.val)
     return trainer.predict(splits.test)
 
 
-plain = network()
+plain = network("plain")
 
 # %%
 weights = mc.class_weights(train.targets, scheme="balanced")  # the two numbers of exercise 1
 asked = float(weights[1] / weights[0])  # the ratio that we ask for
-weighted = network(torch.nn.CrossEntropyLoss(weight=weights))
+weighted = network("weighted", torch.nn.CrossEntropyLoss(weight=weights))
 
 # %%
 metrics = ["sensitivity", "specificity", "balanced accuracy", "auroc"]
@@ -483,7 +483,8 @@ print(f"share of melanomas in training {train.targets.mean():.2f}")
 
 # %% [markdown]
 # Focal loss pulls scores towards the middle (Charoenphakdee et al. 2021; in the widget of section 3, set weight 1 and gamma
-# 2). So a focal score is not a risk either. To see it on images, run `network(mc.FocalLoss(gamma=2.0))`.
+# 2). So a focal score is not a risk either. To see it on images, run
+# `network("focal", mc.FocalLoss(gamma=2.0))`.
 
 # %% [markdown] minutes=6
 # ## 7 Your own data: several findings
@@ -550,6 +551,7 @@ mc.checks.array("w_n", w_n, truth_n, within=0.001, hint=hint)
 by_loss = batches.set_index(["loss", "batch size"])["acts like a ratio of"]
 by_threshold, by_weights = moved.loc["sensitivity", "after"], gain.loc["sensitivity", "after"]
 off = (mean_score - share).abs()
+counted = patients["patient A"].loc["melanomas among 100 such images", "value"]
 mc.checks.verdicts({
     "weights raise the sensitivity at 0.5": (gain.loc["sensitivity", "low"], ">", 0),
     "so does the matched threshold, without training": (moved.loc["sensitivity", "low"], ">", 0),
@@ -565,6 +567,7 @@ mc.checks.verdicts({
     "undoing the weights brings the mean score nearer to the share": (
         off["weighted, undone"], "<", off["weighted"]
     ),
+    "of 100 images scored near 0.5, fewer than 40 are melanomas": (counted / 100, "<", 0.4),
     "in batches of 4, weights of 9 to 1 act like about 3 to 1": bool(
         2.5 < by_loss["weights, CrossEntropyLoss", 4] < 4
     ),
