@@ -17,6 +17,7 @@ from medcourse.teaching import build as teaching
 from medcourse.teaching import execute as execution
 from medcourse.teaching import sealing
 from medcourse.teaching.captions import plain
+from medcourse.teaching.copies import numbers_in
 from medcourse.teaching.notebooks import dumps, source_notebook
 from medcourse.teaching.source import inspect_lesson
 from medcourse.teaching.validate import validate
@@ -515,6 +516,68 @@ print("left_over" in globals(), rng.normal() == np.random.default_rng(0).normal(
     trial = execution.execute(teaching.read_lesson(write(tmp_path, body)), tmp_path)
     assert trial.problems == []
     assert trial.notebook.cells[-1].outputs[0].text == "False True True\n"
+
+
+COPIES = """\
+# %%
+import medcourse as mc
+import pandas as pd
+
+class Films:
+    table = pd.DataFrame({"name": ["a", "b", "c"], "child": ["a1", "b1", "c1"]})
+
+films = Films()
+images, share = 4321, 0.25
+drawn = {"x": 1, "y": 2}
+print(f"{0.84567:.1%} of 5,216")
+
+# %% exercise="a" OPTION
+same = len(films.table)
+### BEGIN SOLUTION
+part = films.table["name"] + "1"
+child = part
+number = 2 * 2160.5
+auroc = 0.84567
+named = ["x", "y"]
+few = 3
+### END SOLUTION
+### BEGIN WRONG ANSWER
+child, number, auroc, named, few = films.table["name"], 1, 0.5, ["x"], 4
+### END WRONG ANSWER
+
+# %% check="a"
+mc.checks.array("child", child, ["a1", "b1", "c1"])
+mc.checks.number("number", number, 4321)
+mc.checks.number("auroc", auroc, 0.84567)
+mc.checks.members("named", named, {"x", "y"})
+mc.checks.number("few", few, 3)
+"""
+
+
+def test_a_check_that_passes_on_a_copy_is_named_with_the_copy(tmp_path):
+    trial = execution.execute(teaching.read_lesson(write(tmp_path, COPIES.replace(" OPTION", ""))), tmp_path)
+    [problem] = trial.problems
+    assert [line.partition(": the check passes on a copy: ")[2].partition(";")[0] for line in problem.split("\n")] == [
+        "auroc = 0.846 (printed above as 84.6%)",
+        "child = films.table['child']",
+        "named = drawn",
+        "number = images",
+    ]
+    assert ":26 (cell 2, exercise 'a'): the check" in problem
+    stated = COPIES.replace("OPTION", 'cheap="All of it stands above."')
+    assert execution.execute(teaching.read_lesson(write(tmp_path, stated)), tmp_path).problems == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("170 of 5,216 films (37.5%), AUROC 0.846", ["170", "5,216", "37.5%", "0.846"]),
+        ("0.05 and 0.50, 12, -1.25", ["-1.25"]),
+        ("<td style='width:100px'>0.123</td> IM-0022 v1.234 a123", ["0.123"]),
+    ],
+)
+def test_printed_numbers_of_three_digits_can_be_copied(text, expected):
+    assert numbers_in(text) == expected
 
 
 def test_a_notebook_shows_a_refusal_as_one_message_and_other_errors_in_full(tmp_path):

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 
 from medcourse.teaching import names, regions, sealing
-from medcourse.teaching.source import Lesson
+from medcourse.teaching.source import Cell, Lesson
 
 _NAMED = ("answered", "number", "array", "members", "quiz")  # helpers whose first argument is the student's name
 
@@ -15,6 +15,12 @@ Problem = tuple[int, str]  # position of the cell, message
 def answers_of(code: str) -> set[str]:
     """The names that a solution gives the student to set; one with an underscore in front is its own business."""
     return {name for name in names.binds(code) if not name.startswith("_")}
+
+
+def solution_names(exercise: Cell) -> set[str]:
+    """The names that the student has to set in an exercise cell; none in a cell of another kind."""
+    texts = (piece.text for piece in exercise.pieces if piece.region == regions.SOLUTION)
+    return {name for text in texts for name in answers_of(_dedented(text))}
 
 
 def name_problems(lesson: Lesson) -> Iterator[Problem]:
@@ -37,16 +43,13 @@ def _reading_problems(lesson: Lesson, position: int, code: str, binders: dict[st
     for name in sorted(names.reads(code) & set(binders)):
         if all(lesson.cells[binder].check for binder in binders[name]):
             yield f"reads {name!r}, which only a check cell binds (cell {binders[name][-1] + 1}): bind it in an ordinary cell"
-        elif not (cell.exercise or cell.check or name in needed) and name in _solution_names(lesson, binders[name][-1]):
+        elif not (cell.exercise or cell.check or name in needed) and name in solution_names(
+            lesson.cells[binders[name][-1]]
+        ):
             missing.append(name)
     if missing:
         wanted = ", ".join(f"{name}={name}" for name in missing)
         yield f"uses what an exercise sets: begin it with mc.checks.needs({wanted})"
-
-
-def _solution_names(lesson: Lesson, position: int) -> set[str]:
-    pieces = lesson.cells[position].pieces
-    return {name for piece in pieces if piece.region == regions.SOLUTION for name in answers_of(_dedented(piece.text))}
 
 
 def _dedented(text: str) -> str:

@@ -18,7 +18,7 @@ from traitlets.config import Config
 from medcourse.errors import LessonError
 from medcourse.teaching.captions import caption_figures
 from medcourse.teaching.checks import DOES_NOT_HOLD
-from medcourse.teaching.notebooks import is_probe, probed_notebook, solution_notebook
+from medcourse.teaching.notebooks import is_probe, probed_notebook, solution_notebook, tell_printed
 from medcourse.teaching.probes import REFUSALS
 from medcourse.teaching.source import VERDICT, Lesson
 
@@ -75,7 +75,7 @@ def execute(
     """Execute a lesson's solution in ``folder``; a cell that raises ends the run.
 
     Problems are: a cell that raises, writes to stderr or shows a figure without a caption; a verdict cell that shows
-    nothing; with ``probes``, a check that passes on the stub or on a wrong answer, or breaks, and too much memory.
+    nothing; with ``probes``, a check that passes on the stub, a wrong answer or a copy, or breaks, and too much memory.
 
     Args:
         lesson: what to execute.
@@ -126,6 +126,7 @@ class _Run:
         total = sum(cell.kind == "code" for cell in self.lesson.cells)
         for index, node in enumerate(self.trial.notebook.cells):
             if is_probe(node):
+                tell_printed(self.trial.notebook, index)
                 if error := await self._execute(node, index, f"{self.lesson.path}, in a probe"):
                     self.trial.problems.append(error.evalue)
                 continue

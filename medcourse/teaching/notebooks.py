@@ -1,7 +1,7 @@
 """The notebooks that a lesson source becomes: for students, with solutions, as an nbgrader source, and with probes.
 
 The probed notebook is the solution with a cell before each exercise that tries the stub and the wrong answers on its check,
-and a last cell that says what the lesson cost. It is what the builder and nbval execute; nobody else sees it.
+a cell before each check that tries what could be copied, and a last cell that says what the lesson cost. It is what the builder and nbval execute; nobody else sees it.
 """
 
 import os
@@ -13,10 +13,12 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from medcourse.errors import LessonError
-from medcourse.teaching import framing, regions, sealing
+from medcourse.teaching import answers, framing, names, regions, sealing
+from medcourse.teaching.copies import numbers_in
 from medcourse.teaching.source import Cell, Lesson
 
 PROBE = "medcourse-probe"  # tag of a cell that is not the lesson's own
+_PRINTED = "printed=[])"  # how the call of a probe ends that wants to know what was printed above
 
 
 def student_notebook(lesson: Lesson, solution_links: bool = True) -> NotebookNode:
@@ -53,6 +55,8 @@ def probed_notebook(lesson: Lesson, budget_mb: int) -> NotebookNode:
     for position, (cell, node) in enumerate(zip(lesson.cells, notebook.cells, strict=True)):
         if cell.exercise:
             cells.append(_probe(f"{node.id}-probe", f"try_answers(*{_answers(lesson, position)!r})"))
+        if cell.check and (copies := _copies(lesson, cell)):
+            cells.append(_probe(f"{node.id}-copies", f"try_copies(*{copies!r}, {_PRINTED}"))
         cells.append(node)
     cells.append(_probe("finish", f"finish({lesson.name!r}, {budget_mb})"))
     notebook.cells = cells
@@ -74,6 +78,18 @@ def take_outputs(notebook: NotebookNode, stored: NotebookNode) -> None:
         node.outputs, node.execution_count = executed.outputs, executed.execution_count
 
 
+def tell_printed(notebook: NotebookNode, index: int) -> None:
+    """Tell the probe at an index, if it tries copies, which numbers the cells above it have printed."""
+    node = notebook.cells[index]
+    if not is_probe(node) or not node.source.endswith(_PRINTED):
+        return
+    outputs = [output for above in notebook.cells[:index] for output in above.get("outputs", ())]
+    shown = [text for output in outputs for kind, text in output.get("data", {}).items() if kind.startswith("text/")]
+    shown += [output.text for output in outputs if output.output_type == "stream"]
+    printed = list(dict.fromkeys(number for text in shown for number in numbers_in(text)))
+    node.source = f"{node.source.removesuffix(_PRINTED)}printed={printed!r})"
+
+
 def is_probe(node: NotebookNode) -> bool:
     """Whether a cell of a probed notebook is not the lesson's own."""
     return PROBE in node.metadata.get("tags", ())
@@ -89,10 +105,22 @@ def _answers(lesson: Lesson, position: int) -> tuple[str, list[tuple[str, str]],
     """The arguments of ``probes.try_answers`` for the exercise at a position."""
     cell = lesson.cells[position]
     wrong = regions.wrong_answers(cell.pieces)
-    answers = [("the untouched stub", student_code(cell))]
-    answers += [(f"wrong answer {n} of {len(wrong)}", code) for n, code in enumerate(wrong, 1)]
+    tried = [("the untouched stub", student_code(cell))]
+    tried += [(f"wrong answer {n} of {len(wrong)}", code) for n, code in enumerate(wrong, 1)]
     name = cell.exercise or ""
-    return lesson.where(position), answers, sealed(lesson, name, regions.compose(lesson.check_of(name).pieces))
+    return lesson.where(position), tried, sealed(lesson, name, regions.compose(lesson.check_of(name).pieces))
+
+
+def _copies(lesson: Lesson, check: Cell) -> tuple[str, list[str], list[str], str] | None:
+    """The arguments of ``probes.try_copies`` for a check; None for the quiz, and where a copy may stand."""
+    position = next(n for n, cell in enumerate(lesson.cells) if cell.exercise == check.check)
+    exercise = lesson.cells[position]
+    if exercise.cheap or sealing.calls_of(regions.compose(check.pieces), "quiz"):
+        return None
+    code = sealed(lesson, exercise.exercise or "", regions.compose(check.pieces))
+    judged = sorted(answers.solution_names(exercise) & names.reads(code))
+    given = sorted(answers.answers_of(regions.compose(exercise.pieces)) - answers.solution_names(exercise))
+    return lesson.where(position), judged, given, code
 
 
 def student_code(cell: Cell) -> str:

@@ -2,7 +2,8 @@
 
 Before the solution of an exercise stands a probe: the untouched stub and each wrong answer, each followed by the
 check, which must refuse it with a CheckError or an AssertionError. Names and the state of random number generators are
-put back after each answer. What an answer changes in place (a table's column, a model's weights) stays changed:
+put back after each answer. Between the solution and its check stands a second probe, which tries what a student could copy
+(see `medcourse.teaching.copies`). What an answer changes in place (a table's column, a model's weights) stays changed:
 exercises work on copies. The last cell of a probed notebook says what the lesson cost.
 """
 
@@ -18,11 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from medcourse.errors import LessonError
+from medcourse.teaching.copies import copies_of
 
+_SHELL = ("In", "Out", "exit", "quit", "open", "get_ipython")  # names of IPython's own
 REFUSALS = ("CheckError", "AssertionError")
 RECORD = "MEDCOURSE_VERDICTS"  # a file that verdicts and costs are appended to, one JSON object a line
 
+COPY_SECONDS = 2.0  # for the copies of one answer: a slow check is tried on the first few of them
+
 _cpu_of_probes = 0.0
+_before: dict[str, Any] = {}  # what the names stood for when the last exercise began
 
 
 def try_answers(place: str, answers: Sequence[tuple[str, str]], check: str) -> None:
@@ -36,7 +42,7 @@ def try_answers(place: str, answers: Sequence[tuple[str, str]], check: str) -> N
     Raises:
         LessonError: the check passes on an answer, or breaks on it; or a wrong answer fails by itself. A line for each.
     """
-    global _cpu_of_probes
+    global _cpu_of_probes, _before
     from IPython.utils.capture import capture_output
 
     names, began = _names(), time.process_time()
@@ -52,8 +58,55 @@ def try_answers(place: str, answers: Sequence[tuple[str, str]], check: str) -> N
         elif not own and type(refusal).__name__ not in REFUSALS:
             problems.append(f"the check breaks on {what}; it must raise a CheckError with a hint: {_say(refusal)}")
     _cpu_of_probes += time.process_time() - began
+    _before = dict(names)
     if problems:
         raise LessonError("\n".join(f"{place}: {problem}" for problem in problems))
+
+
+def try_copies(place: str, answers: Sequence[str], given: Sequence[str], check: str, printed: Sequence[str]) -> None:
+    """Put each value that a student could copy in an answer's place, with the other answers right, and run the check.
+
+    Args:
+        place: of the exercise in the lesson's source, for messages.
+        answers: the names that the exercise sets; the solution has just set them.
+        given: names that the exercise cell sets before the solution.
+        check: code of the check cell.
+        printed: numbers that the cells above printed.
+
+    Raises:
+        LessonError: the check passes on a copy. A line for each answer, with the first such copy.
+    """
+    global _cpu_of_probes
+    names, began = _names(), time.process_time()
+    known = {name: value for name, value in _before.items() if not name.startswith("_") and name not in _SHELL}
+    known |= {name: names[name] for name in given if name in names}
+    tried = [_passing_copy(names, name, known, check, printed) for name in answers if name in names]
+    _cpu_of_probes += time.process_time() - began
+    if passed := [text for text in tried if text]:
+        ask = 'ask for more, or say why it may stand (# %% exercise="..." cheap="why")'
+        raise LessonError("\n".join(f"{place}: the check passes on a copy: {text}; {ask}" for text in passed))
+
+
+def _passing_copy(names: dict[str, Any], name: str, known: dict[str, Any], check: str, printed: Sequence[str]) -> str:
+    """The first copy on which the check passes; "" for none, and for a check that refuses the solution, as its cell will say."""
+    if not _passes(names, name, names[name], check):
+        return ""
+    end = time.monotonic() + COPY_SECONDS
+    for text, value in copies_of(names[name], known, printed):
+        if _passes(names, name, value, check):
+            return f"{name} = {text}"
+        if time.monotonic() > end:
+            break
+    return ""
+
+
+def _passes(names: dict[str, Any], name: str, value: Any, check: str) -> bool:
+    """Whether the check passes with a value in an answer's place."""
+    from IPython.utils.capture import capture_output
+
+    with _put_back(names), capture_output():
+        names[name] = value
+        return _failure(names, check, f"the check of a copied {name}") is None
 
 
 def finish(lesson: str, budget_mb: int) -> None:

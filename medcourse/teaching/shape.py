@@ -159,12 +159,13 @@ def _is_quiz(cell: Cell) -> bool:
 
 
 def _prose_before(lesson: Lesson, position: int) -> list[str]:
-    """The prose between an exercise and the code before it."""
+    """The prose between an exercise and the one before it."""
     found: list[str] = []
     for cell in reversed(lesson.cells[:position]):
-        if cell.kind == "code":
+        if cell.check:
             break
-        found.insert(0, cell.source)
+        if cell.kind == "markdown":
+            found.insert(0, cell.source)
     return found
 
 
