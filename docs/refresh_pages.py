@@ -1,7 +1,7 @@
 """Put what the executed lessons and the committed runs of the studies say into the pages that show it (`make build`).
 
-README gets lesson 02's before/after table with its ranges over seeds, and the table of the study chest-resampling, docs/pictures lesson 02's second
-figure, course/README.md the table of all lessons, docs/STUDIES.md the report of every study.
+README gets the table of lessons, docs/FINDINGS.md lesson 02's before/after table with its ranges over seeds, docs/pictures its second
+figure, course/README.md the table with cost and data, docs/STUDIES.md the report of every study.
 
     python docs/refresh_pages.py [FOLDER]    # the repository, or a copy of it
 """
@@ -16,7 +16,7 @@ import pandas as pd
 
 from medcourse.data.manifest import find_dataset
 from medcourse.studies import STUDIES, find_study
-from medcourse.studies.chest_report import borders, readme_table
+from medcourse.studies.chest_report import borders
 from medcourse.studies.comparison import markdown
 from medcourse.studies.results import Results, Runs
 from medcourse.teaching.source import LEVELS
@@ -43,6 +43,11 @@ def row(meta: nbformat.NotebookNode, name: str) -> str:
     data = ", ".join(f"{d} ({find_dataset(d).size_mb:.0f} MB)" for d in meta.datasets)
     run = f"{meta.cpu_seconds:.0f} s, {meta.peak_mb / 1000:.1f} GB"
     return f"| {name.replace('_', ' ', 1)} | {meta.level} {LEVELS[meta.level]} | {meta.pitfall} | {meta.minutes} | {run} | {data} |"
+
+
+def readme_row(meta: nbformat.NotebookNode, name: str) -> str:
+    """One line of README's table: it links to what a student opens, never to a solution."""
+    return f"| [{meta.number:02d} {meta.title}](course/notebooks/{name}.ipynb) | {meta.pitfall} | {meta.minutes} |"
 
 
 def ranges(path: Path) -> str:
@@ -74,19 +79,20 @@ def main(root: Path) -> None:
     }
     cells = books["02_single_class_collapse"].cells
     [table] = [cell.outputs[0].text for cell in cells if "before-after" in cell.metadata.get("tags", [])]
-    put(root / "README.md", "```text", "```", table.rstrip())
+    findings = root / "docs" / "FINDINGS.md"
+    put(findings, "```text", "```", table.rstrip())
     seeds = ranges(root / "benchmarks" / "results" / "lesson-02-seeds.csv")
-    put(root / "README.md", "<!-- lesson 02, other seeds -->", "<!-- end of other seeds -->", f"\n{seeds}\n")
+    put(findings, "<!-- lesson 02, other seeds -->", "<!-- end of other seeds -->", f"\n{seeds}\n")
     pictures = [
         o.data["image/png"] for cell in cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})
     ]
     (root / "docs" / "pictures" / "02_scores.png").write_bytes(base64.b64decode(pictures[1]))
+    lessons = [readme_row(book.metadata.medcourse, name) for name, book in books.items()]
+    put(root / "README.md", "|---|---|---|", "<!-- end of lessons -->", "\n".join(lessons))
     rows = [row(book.metadata.medcourse, name) for name, book in books.items()]
     put(root / "course" / "README.md", "|---|---|---|---|---|---|", "<!-- end of table -->", "\n".join(rows))
 
     results = root / "benchmarks" / "results"
-    chest = runs_of(results, "chest-resampling", 64, 5, "cpu")
-    put(root / "README.md", "<!-- chest-resampling -->", "<!-- end of chest-resampling -->", readme_table(chest))
     page = root / "docs" / "STUDIES.md"
 
     def said(match: re.Match[str]) -> str:

@@ -258,10 +258,39 @@ def reproduce(
     typer.echo(runner.reproduce(found, out, size, seeds, epochs, arms, device, jobs, scheduler, say=typer.echo))
 
 
-@app.command()
-def lab(course: CourseFolder = Path("course")) -> None:
-    """Open JupyterLab on the course."""
-    os.execv(sys.executable, [sys.executable, "-m", "jupyterlab", f"--ServerApp.root_dir={course.resolve()}"])
+@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def lab(
+    context: typer.Context,
+    work: Annotated[
+        Path | None, typer.Option(help="Folder for your work; medcourse-work beside the course when left out.")
+    ] = None,
+    set_back: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Begin a lesson (02), or one exercise of it (02:threshold), anew; your old notebook is kept."
+        ),
+    ] = None,
+    course: CourseFolder = Path("course"),
+) -> None:
+    """Copy the lessons into your work folder, never over your work, and open JupyterLab there.
+
+    Other options go to JupyterLab, such as --no-browser or --port 8899.
+    """
+    from medcourse.teaching import lab as jupyter
+    from medcourse.teaching import work as folder
+
+    work = work or course.resolve().parent / "medcourse-work"
+    for what in set_back or []:
+        typer.echo(f"{what} is set back; your old notebook is {folder.set_back(course, work, what)}")
+    if set_back:
+        typer.echo("if it is open in JupyterLab, choose File, Reload Notebook from Disk")
+        return
+    copied = folder.copy_course(course, work)
+    typer.echo(f"your work lies in {work} (files copied: {len(copied.new)}, brought up to date: {len(copied.updated)})")
+    for name in copied.changed:
+        typer.echo(f"{name} has changed in the course since you began; yours is kept")
+    command = jupyter.command(work, folder.where_to_begin(work), context.args)
+    os.execve(sys.executable, command, jupyter.environment(os.environ))
 
 
 def _say_cell(progress: "Progress") -> None:

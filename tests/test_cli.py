@@ -1,5 +1,6 @@
 """The command line: what it says, when it fails, and the demo on a lesson of two cells."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -155,13 +156,42 @@ def test_build_makes_notebooks_and_check_finds_an_edited_one(tmp_path):
     assert "source not as in the source" in checked.output
 
 
+def test_lab_copies_says_where_and_hands_the_rest_to_jupyterlab(course, monkeypatch):
+    started = []
+    monkeypatch.setattr("os.execve", lambda program, command, environment: started.append((command, environment)))
+    (course / "notebooks" / f"{cli.DEMO_LESSON}.ipynb").write_text("A table")
+    done = runner.invoke(cli.app, ["lab", "--course", str(course), "--port", "8899"])
+    assert done.exit_code == 0, done.output
+    work = course.parent / "medcourse-work"
+    assert f"your work lies in {work} (files copied: 1," in done.stdout
+    [(command, environment)] = started
+    assert command[-2:] == ["--port", "8899"]
+    assert f"--LabApp.default_url=/lab/tree/notebooks/{cli.DEMO_LESSON}.ipynb" in command
+    assert "labconfig" in " ".join(os.listdir(environment["JUPYTER_CONFIG_PATH"].split(os.pathsep)[0]))
+
+
+def test_lab_names_what_changed_and_sets_back(course, monkeypatch):
+    monkeypatch.setattr("os.execve", lambda *_: None)
+    notebook = course / "notebooks" / f"{cli.DEMO_LESSON}.ipynb"
+    notebook.write_text("A table")
+    runner.invoke(cli.app, ["lab", "--course", str(course)])
+    mine = course.parent / "medcourse-work" / "notebooks" / notebook.name
+    mine.write_text("My notes")
+    notebook.write_text("A longer table")
+    said = runner.invoke(cli.app, ["lab", "--course", str(course)]).stdout
+    assert f"notebooks/{notebook.name} has changed in the course since you began; yours is kept" in said
+    done = runner.invoke(cli.app, ["lab", "--set-back", "02", "--course", str(course)])
+    assert f"your old notebook is {mine.with_name(f'{mine.stem}_old_1.ipynb')}" in done.stdout
+    assert mine.read_text() == "A longer table"
+
+
 def test_other_seeds_are_for_checks_only(course):
     done = runner.invoke(cli.app, ["build", "--shift", "1", "--course", str(course)])
     assert isinstance(done.exception, ArgumentError)
     assert not list(course.glob("*/*.ipynb"))
 
 
-@pytest.mark.parametrize("arguments", [["demo"], ["build"], ["build", "--check"]])
+@pytest.mark.parametrize("arguments", [["demo"], ["build"], ["build", "--check"], ["lab"]])
 def test_outside_the_course_a_command_says_what_is_missing(tmp_path, arguments):
     done = runner.invoke(cli.app, [*arguments, "--course", str(tmp_path)])
     assert done.exit_code == 1

@@ -1,4 +1,4 @@
-"""README and syllabus say what the executed lessons say: their table and picture are the solution notebook's own."""
+"""README, findings and syllabus say what the executed lessons say: their tables and picture are the notebooks' own."""
 
 import base64
 import re
@@ -11,10 +11,9 @@ import nbformat
 import pytest
 
 import medcourse as mc
-from medcourse.studies.chest_report import readme_table
-from medcourse.studies.results import Results
 
 ROOT = Path(__file__).parent.parent
+PAGES = sorted(str(path.relative_to(ROOT)) for folder in ("docs", "course") for path in (ROOT / folder).glob("*.md"))
 SOLUTION = ROOT / "course" / "solutions" / "02_single_class_collapse.ipynb"
 
 
@@ -25,8 +24,8 @@ def cells() -> list[nbformat.NotebookNode]:
 
 def test_the_before_after_table_is_the_lessons(cells):
     [table] = [c.outputs[0].text for c in cells if "before-after" in c.metadata.get("tags", [])]
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"```text\n{table.rstrip()}\n```" in readme
+    findings = (ROOT / "docs" / "FINDINGS.md").read_text(encoding="utf-8")
+    assert f"```text\n{table.rstrip()}\n```" in findings
 
 
 def test_the_picture_is_the_lessons_second_figure(cells):
@@ -44,12 +43,22 @@ def test_every_lesson_is_in_the_syllabus_with_its_pitfall():
         assert f"| {meta.minutes} |" in row
 
 
-def test_the_studys_table_is_that_of_the_committed_results():
-    runs = Results(ROOT / "benchmarks" / "results", "chest-resampling").matching(
-        {"size": 64, "epochs": 5, "device": "cpu"}
-    )
+def test_readme_links_to_every_lesson_as_students_get_it_and_to_no_solution():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
-    assert f"<!-- chest-resampling -->\n{readme_table(runs)}\n<!-- end of chest-resampling -->" in readme
+    for path in sorted(SOLUTION.parent.glob("*.ipynb")):
+        meta = nbformat.read(path, as_version=4).metadata.medcourse
+        link = f"[{meta.number:02d} {meta.title}](course/notebooks/{path.name})"
+        assert f"| {link} | {meta.pitfall} | {meta.minutes} |" in readme
+    assert "course/solutions" not in readme
+
+
+@pytest.mark.parametrize("page", ["README.md", *PAGES])
+def test_every_link_of_a_page_leads_somewhere(page):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    for bracketed, plain in re.findall(r"\]\((?:<(.+?)>|([^)#\s]+))", text):
+        target = bracketed or plain
+        if not target.startswith("http"):
+            assert (ROOT / page).parent.joinpath(target).exists(), target
 
 
 def test_the_list_of_references_is_that_of_the_lessons():
