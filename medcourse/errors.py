@@ -49,6 +49,14 @@ class TrainingError(MedcourseError):
     """A training run cannot start or go on (unknown model, missing class, loss not finite, device not there)."""
 
 
+class Interrupted(KeyboardInterrupt):
+    """A training run was stopped by hand: still a KeyboardInterrupt, of which a notebook shows the message alone."""
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows in the traceback's place."""
+        return [str(self)]
+
+
 class EvaluationError(MedcourseError):
     """Predictions are malformed, or a metric was asked for that they cannot answer."""
 

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from medcourse.data.cohort import Cohort
-from medcourse.errors import ArgumentError, LateralityError, TrainingError
+from medcourse.errors import ArgumentError, Interrupted, LateralityError, TrainingError
 from medcourse.networks.models import Classifier, pixel_statistics
 from medcourse.training import device, report
 from medcourse.training.augmentation import Augmentation, restain
@@ -223,6 +223,18 @@ def test_a_long_name_leaves_the_line_whole_and_silence_is_silence(capsys: pytest
     assert {len(line) for line in bars} == {report.COLUMNS}
     fit(make_cohort(40), make_cohort(20), epochs=1)
     assert capsys.readouterr().out == ""
+
+
+def test_an_interrupt_is_one_message_in_a_notebook(monkeypatch: pytest.MonkeyPatch):
+    def stop(self: report.Report, images: int) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report.Report, "step", stop)
+    with pytest.raises(Interrupted) as stopped:
+        fit(make_cohort(), name="slow")
+    assert isinstance(stopped.value, KeyboardInterrupt)
+    [message] = stopped.value._render_traceback_()
+    assert message.startswith("slow: stopped by you in epoch 1 of ")
 
 
 def test_a_loss_that_is_not_finite_stops_with_the_batch_named():

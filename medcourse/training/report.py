@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 from tqdm import tqdm
 
+from medcourse.errors import Interrupted
 from medcourse.training.run import Progress
 
 COLUMNS = 110  # of the line, whatever it says: a notebook of 1,000 pixels does not wrap it
@@ -27,10 +28,15 @@ class Report:
         self.name, self.epochs, self.images = name, epochs, images
         self.speaks, self.shown = speaks, progress and speaks
         self._bar: tqdm | None = None
+        self._epoch = 0
 
     @contextmanager
     def running(self, done: int) -> Iterator[None]:
-        """Show the line of a run that goes on after ``done`` epochs; it goes when the run ends."""
+        """Show the line of a run that goes on after ``done`` epochs; it goes when the run ends.
+
+        Raises:
+            Interrupted: the student stopped the run; says in which epoch, and what running it again does.
+        """
         # The speed is that of the whole fit so far, so the time left does not jump when an epoch validates.
         self._bar = tqdm(
             desc=self._head(min(done + 1, self.epochs)),
@@ -43,11 +49,19 @@ class Report:
             smoothing=0,
             bar_format="{desc}|{bar}| {percentage:3.0f} %, {remaining} left{postfix}",
         )
+        self._epoch = min(done + 1, self.epochs)
         with self._bar:
-            yield
+            try:
+                yield
+            except KeyboardInterrupt:
+                raise Interrupted(
+                    f"{self.name}: stopped by you in epoch {self._epoch} of {self.epochs}. To start anew, run the cell that "
+                    "builds the model, and this one. With a checkpoint, fit goes on after the last epoch that ended."
+                ) from None
 
     def begin_epoch(self, epoch: int) -> None:
         """Epochs count from 1."""
+        self._epoch = epoch
         if self._bar is not None:
             self._bar.set_description_str(self._head(epoch))
 
