@@ -62,10 +62,10 @@ pd.DataFrame({name: part.counts() for name, part in parts.items()}).T
 #
 # | method | what it does |
 # |---|---|
-# | under | leaves out films of the frequent class |
-# | over | repeats films of the rare class |
+# | [under](../glossary.md#undersampling) | leaves out films of the frequent class |
+# | [over](../glossary.md#oversampling) | repeats films of the rare class |
 # | [SMOTE](../glossary.md#smote) | mixes a film of the rare class with one of its five nearest neighbours in that class (Chawla et al. 2002) |
-# | Borderline-SMOTE | the same, only for films that lie among films of the other class (Han et al. 2005) |
+# | [Borderline-SMOTE](../glossary.md#borderline-smote) | the same, only for films that lie among films of the other class (Han et al. 2005) |
 # | [augment](../glossary.md#augmentation) | turns, shifts and zooms films a little |
 #
 # **Your guess.** Pneumonia is called at a score of 0.5 or more. When NORMAL is filled up, will the
@@ -77,7 +77,7 @@ my_guess = "?"  # "up" or "down"
 # %% [markdown] minutes=9 core=true
 # ## 2 What balancing does
 #
-# We train one small network on the films as they are. Beside it stands a simple baseline: a logistic regression on seven
+# We train one small network on the films as they are. Beside it stands a simple [baseline](../glossary.md#baseline): a logistic regression on seven
 # numbers of each film, such as its mean brightness.
 
 # %%
@@ -99,10 +99,10 @@ mc.side_by_side(
 )
 
 # %% [markdown]
-# Read the [AUROC](../glossary.md#auroc) of the seven numbers first. Here a good AUROC alone does not show that a network
-# looks at lungs.
+# Read the [AUROC](../glossary.md#auroc) of the seven numbers first, then the difference with its interval. Here a good AUROC
+# alone does not show that a network looks at lungs.
 #
-# A second training with another seed would give other numbers. So we take the noise of training out. We read the 128 numbers
+# A second training with another [seed](../glossary.md#seed) would give other numbers. So we take the noise of training out. We read the 128 numbers
 # that enter the network's last layer: the [features](../glossary.md#features) of a film. We resample rows of
 # features, and train a logistic regression on them. It has one best solution. Only the random choice of rows varies; we
 # repeat it three times (± is the standard deviation).
@@ -144,7 +144,7 @@ print(f"you guessed: {my_guess}; the sensitivity went {went} ({moved:+.3f}, mean
 pd.DataFrame(table).T
 
 # %% [markdown]
-# On average over the four ways sensitivity goes down, specificity goes up, and the AUROC hardly moves. After
+# On average over the four ways sensitivity goes down, [specificity](../glossary.md#specificity) goes up, and the AUROC hardly moves. After
 # balancing, a film is NORMAL as often as not. So the model answers with fewer pneumonias. The rare class gains, the
 # frequent class pays, and here the frequent class is the disease.
 #
@@ -189,6 +189,7 @@ def same_threshold(n_normal, n_pneumonia):
 
 # %% check="same_threshold" points=2
 mc.checks.answered("same_threshold", same_threshold)
+mc.checks.that(callable(same_threshold), "`same_threshold` is a function: def same_threshold(...):")
 for normal, ill in ((100, 300), (60, 540), (250, 250)):
     given = same_threshold(normal, ill)
     mc.checks.answered("same_threshold(...)", given)
@@ -219,7 +220,7 @@ unmoved = {"as it is, at 0.5": mc.evaluate(before, seed=0)}
 mc.side_by_side(unmoved, steps, metrics=columns, digits=3)
 
 # %% [markdown]
-# The threshold moves the same numbers the same way, on the model that you have. In theory it goes as far as
+# The [threshold](../glossary.md#threshold) moves the same numbers the same way, on the model that you have. In theory it goes as far as
 # repeating films (Elkan 2001). And you can choose it by cost. Resampling puts it wherever the counts say.
 # The scores suffer too. After balancing, 0.8 no longer means that 8 of 10 films show pneumonia (van den Goorbergh et
 # al. 2022). Resampling may help where whole batches lack the rare class. The effect to look for is a higher AUROC, over
@@ -397,6 +398,7 @@ def pairs(rows):
 
 
 mc.checks.answered("cue", cue)
+mc.checks.that(callable(cue), "`cue` is a function: def cue(rows):")
 few = val.subset(val.table.groupby("label").head(25).index)
 given = cue(few)
 mc.checks.answered("cue(...)", given)
@@ -460,6 +462,7 @@ cues = {name: float(cue(rows)) for name, rows in arms.items()}
 print("cue in the training rows:", {name: round(value, 2) for name, value in cues.items()})
 
 
+# %%
 def gaps(t):
     """How much less blur moves the score than in a network with as many rows of each class."""
     return {
@@ -472,8 +475,8 @@ fog = mc.bootstrap(moves, gaps, seed=0)
 fog[["value", "low", "high"]].round(2)
 
 # %% [markdown]
-# On real films both intervals lie below 0, in all our recorded runs. Where only NORMAL got soft rows, blur moves the score
-# less. The likely reason: there softness became a weaker sign of pneumonia. The network learned how rows were made. (Here
+# The cue falls where only NORMAL got soft rows. It hardly moves where all rows were changed alike. On real films both
+# intervals lie below 0, in all our recorded runs: where only NORMAL got soft rows, blur moves the score less. The likely reason: there softness became a weaker sign of pneumonia. The network learned how rows were made. (Here
 # it may even help against blur, by accident. With a rare disease, blur could become a sign of it.) A change made to one
 # class only is a label, a [shortcut](../glossary.md#shortcut) (Geirhos et al. 2020). Augment all classes alike:
 # `mc.Trainer(augment="chest")`. (On drawn films softness means something else.)
@@ -609,6 +612,7 @@ cases = [
     ([("z", "bob", None, "test")], {"bob"}, "Real films of a child can stand on both sides."),
 ]
 mc.checks.answered("on_both_sides", on_both_sides)
+mc.checks.that(callable(on_both_sides), "`on_both_sides` is a function: def on_both_sides(table):")
 for extra, truth, why in cases:
     given = on_both_sides(planted(*real_rows, *extra))
     mc.checks.answered("on_both_sides(...)", given)
@@ -641,7 +645,7 @@ print(f"the split above: {len(crossing)} children on both sides")
 # We recorded these with several training seeds (`benchmarks/results/verdicts.csv`). The one about blur asks for real films.
 
 # %% tags=["nbval-check-output"]
-mc.checks.needs(softer=softer)
+mc.checks.needs(same_threshold=same_threshold, softer=softer, cue=cue)
 one_class = max(cues["smote"], cues["augment NORMAL"])
 mc.checks.verdicts({
     "balancing lowers the sensitivity for the frequent disease, on average over four ways": (
