@@ -587,7 +587,7 @@ guess_gap = None  # write a number between 0 and 0.5 here
 
 # %%
 mixture = forum_sets(skin.relabel(names, positive="melanoma"))
-mixture_test = small_network(mixture, lr=0.001, epochs=3, name="mixture").predict(mixture.test)
+mixture_test = small_network(mixture, lr=0.001, epochs=4, name="mixture").predict(mixture.test)
 
 # %%
 def against(pred, road):
