@@ -290,6 +290,7 @@ def test_executed_notebook_is_clean(built):
     assert draw.data["text/plain"].startswith("0.7579544")
     figure = next(output for cell in code for output in cell.outputs if "image/png" in output.get("data", {}))
     assert figure.metadata["image/png"]["alt"] == "Figure 1. Fewer than half were found."
+    assert "text/html" not in figure.data, "a stored figure is one picture"
 
 
 def test_html_has_title_alt_text_and_pictures_inside(built, tmp_path):

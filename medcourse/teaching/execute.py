@@ -168,7 +168,10 @@ def _tidy(node: NotebookNode, count: int) -> None:
     """Number the cell, and take widgets' views out: their random ids mean nothing without a kernel."""
     node.execution_count = count
     for output in node.outputs:
-        output.get("data", {}).pop("application/vnd.jupyter.widget-view+json", None)
+        data = output.get("data", {})
+        data.pop("application/vnd.jupyter.widget-view+json", None)
+        if "image/png" in data:
+            data.pop("text/html", None)  # the same picture with alt text for JupyterLab; here the caption is it
         if output.output_type == "execute_result":
             output.execution_count = count
     node.outputs = [output for output in node.outputs if output.get("data") != {}]

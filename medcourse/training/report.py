@@ -9,7 +9,7 @@ from tqdm import tqdm
 from medcourse.errors import Interrupted
 from medcourse.training.run import Progress
 
-COLUMNS = 110  # of the line, whatever it says: a notebook of 1,000 pixels does not wrap it
+COLUMNS = 100  # of the line, whatever it says: a notebook of 1,000 pixels does not wrap it
 _NAME = 32  # characters; a longer name is cut in the line
 
 
@@ -73,7 +73,7 @@ class Report:
     def end_epoch(self, progress: Progress) -> None:
         """Say which epoch would be kept if this were the last one."""
         if self._bar is not None and progress.best_epoch:
-            self._bar.set_postfix_str(f"kept so far: epoch {progress.best_epoch}, AUROC {progress.best_score[0]:.3f}")
+            self._bar.set_postfix_str(f"kept: epoch {progress.best_epoch}, AUROC {progress.best_score[0]:.3f}")
 
     def _head(self, epoch: int) -> str:
         return f"{self.name[:_NAME]}: epoch {epoch} of {self.epochs} "

@@ -1,6 +1,7 @@
 """Plots of what the other rooms return: each takes their result and gives a matplotlib Axes (or an array of them).
 
-Colours are Okabe and Ito's, which stay apart for colour-blind readers.
+Colours are Okabe and Ito's, which stay apart for colour-blind readers. In a notebook that uses this module every figure has alt
+text, made of its titles, labels and legends.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,9 +19,12 @@ from medcourse.errors import EvaluationError
 from medcourse.evaluation.intervals import number_of
 from medcourse.evaluation.predictions import Predictions
 from medcourse.evaluation.side_by_side import Comparisons, panels_of
+from medcourse.viewing.alt_text import show_figures_with_alt_text
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 _MARKERS = "os^D"
+
+show_figures_with_alt_text()
 
 
 def images(
@@ -87,7 +91,7 @@ def thresholds(pred: Predictions, marks: Mapping[str, float] | None = None, ax: 
     """
     marks = {name: arguments.number(f"the mark {name!r}", at) for name, at in (marks or {}).items()}
     _refuse_more_than(9, marks, "marks")
-    axis = ax or plt.subplots(figsize=(6, 2.8), layout="constrained")[1]
+    axis = ax or plt.subplots(figsize=(8, 2.8), layout="constrained")[1]
     cuts = np.unique(np.concatenate([[0.0], pred.scores, [1.0]]))
     ill, healthy = np.sort(pred.scores[pred.targets == 1]), np.sort(pred.scores[pred.targets == 0])
     axis.step(cuts, 1 - np.searchsorted(ill, cuts) / len(ill), where="pre", color=ORANGE, label="sensitivity")
@@ -96,7 +100,7 @@ def thresholds(pred: Predictions, marks: Mapping[str, float] | None = None, ax: 
         colour, style = ("black", GREY, GREEN)[k // 3], ("--", ":", "-.")[k % 3]
         axis.axvline(at, color=colour, linestyle=style, linewidth=1, label=f"{name} ({at:.3f})")
     axis.set(xlim=(0, 1), ylim=(-0.02, 1.02), xlabel=f"threshold on p({pred.positive})", ylabel="share called right")
-    axis.legend(fontsize=8)
+    axis.legend(fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5), frameon=False)  # inside it would cover a line
     return axis
 
 
