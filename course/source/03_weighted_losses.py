@@ -197,6 +197,8 @@ def matched_threshold(ratio):
 
 # %% check="matched" points=2
 mc.checks.answered("matched_threshold", matched_threshold)
+hint = "`matched_threshold` is a function of the ratio: keep its line with `def`."
+mc.checks.that(callable(matched_threshold), hint)
 risks, scores = np.arange(0.0005, 1, 0.001), np.arange(0.001, 1, 0.001)
 for w in (4.0, 19.0):
     # a perfectly trained network: for each risk the score at which the weighted loss is lowest
@@ -271,13 +273,14 @@ def undo(score, ratio):
 
 # %% check="undo" points=3
 mc.checks.answered("undo", undo)
+mc.checks.that(callable(undo), "`undo` is a function of score and ratio: keep its line with `def`.")
 risks, scores = np.array([0.05, 0.2, 0.5, 0.8]), np.arange(0.0005, 1, 0.0005)
 losses = -9 * np.outer(risks, np.log(scores)) - np.outer(1 - risks, np.log(1 - scores))
 best = scores[losses.argmin(axis=1)]  # what a perfectly trained network says
 answer = undo(best, 9)
 mc.checks.answered("undo", answer)
 hint = f"Planted: the risks {risks}, weight 9. Your function returns {np.round(answer, 3)}. "
-if np.all(answer > best):
+if np.all(np.asarray(answer) > best):
     hint += "The scores went up: you put the weight on once more. Take it away."
 else:
     hint += "Divide the odds by the ratio, not the score; then turn the odds into a probability."
