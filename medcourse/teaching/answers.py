@@ -31,6 +31,11 @@ def name_problems(lesson: Lesson) -> Iterator[Problem]:
             continue
         code = regions.compose(cell.pieces)
         yield from ((position, message) for message in _reading_problems(lesson, position, code, binders))
+        if names.reads(_after_solution(cell)) & solution_names(cell):
+            yield (
+                position,
+                "uses its own answer below the solution, where the stub would fail: move that to a later cell",
+            )
         if cell.check:
             yield from ((position, message) for message in _naming_problems(lesson, cell.check, code))
         for name in names.binds(code):
@@ -39,13 +44,13 @@ def name_problems(lesson: Lesson) -> Iterator[Problem]:
 
 def _reading_problems(lesson: Lesson, position: int, code: str, binders: dict[str, list[int]]) -> Iterator[str]:
     cell = lesson.cells[position]
-    needed, missing = {keyword.arg for call in sealing.calls_of(code, "needs") for keyword in call.keywords}, []
+    needed = {keyword.arg for call in sealing.calls_of(code, "needs") for keyword in call.keywords}
+    shown = names.reads(regions.stub(cell.pieces) if cell.exercise else code)  # what the student's own notebook reads
+    missing = []
     for name in sorted(names.reads(code) & set(binders)):
         if all(lesson.cells[binder].check for binder in binders[name]):
             yield f"reads {name!r}, which only a check cell binds (cell {binders[name][-1] + 1}): bind it in an ordinary cell"
-        elif not (cell.exercise or cell.check or name in needed) and name in solution_names(
-            lesson.cells[binders[name][-1]]
-        ):
+        elif name in shown - needed and not cell.check and name in solution_names(lesson.cells[binders[name][-1]]):
             missing.append(name)
     if missing:
         wanted = ", ".join(f"{name}={name}" for name in missing)
@@ -55,6 +60,13 @@ def _reading_problems(lesson: Lesson, position: int, code: str, binders: dict[st
 def _dedented(text: str) -> str:
     """A solution inside a function stands indented, and binds nothing outside it."""
     return "" if text.strip("\n")[:1].isspace() else text
+
+
+def _after_solution(cell: Cell) -> str:
+    """The code that an exercise cell gives the student below the solution."""
+    kinds = [piece.region for piece in cell.pieces]
+    below = cell.pieces[kinds.index(regions.SOLUTION) :] if cell.exercise else ()
+    return _dedented("\n".join(piece.text for piece in below if piece.region == regions.SHARED))
 
 
 def _naming_problems(lesson: Lesson, exercise: str, check: str) -> Iterator[str]:
