@@ -158,7 +158,7 @@ mc.side_by_side(at_half, gain, metrics)
 # logarithm of the odds: the weight **adds log w** to the logit of every image, as in the picture at the top. The ranking
 # stays (Elkan 2001).
 #
-# In JupyterLab, move the sliders.
+# In JupyterLab, change the two numbers.
 
 # %%
 mc.widgets.loss_explorer(weight=9, gamma=0)

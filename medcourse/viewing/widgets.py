@@ -98,6 +98,7 @@ def _loss_curves(weight: float, gamma: float) -> Figure:
     left.plot(p, _focal(p, 0), color="black", linestyle=":", label="cross-entropy")
     left.set(xlabel="probability given to the true class", ylabel="loss of a case (log scale)")
     left.set(xlim=(0, 1), yscale="log", ylim=(0.001, 1000))
+    left.minorticks_off()  # they take a third of the time of a redraw
     left.set_title("loss", fontsize=9)
     left.legend(fontsize=8, loc="lower left")
     score = np.linspace(0.002, 0.998, 499)
