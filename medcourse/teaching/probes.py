@@ -116,7 +116,7 @@ def finish(lesson: str, budget_mb: int) -> None:
         LessonError: the peak is above ``budget_mb``. CPU seconds are not judged here: other work on the machine moves them.
     """
     torch = sys.modules.get("torch")
-    phantom = any(getattr(value, "is_phantom", False) is True for value in _names().values())
+    phantom = any(map(_stands_in, _names().values()))
     cost = {"cpu_seconds": round(time.process_time() - _cpu_of_probes, 1), "peak_mb": peak_mb()}
     print(json.dumps(cost))
     append(
@@ -166,6 +166,11 @@ def _failure(names: dict[str, Any], code: str, what: str) -> Exception | None:
     except Exception as error:  # whatever it is, the caller names it: nothing is passed over
         return error
     return None
+
+
+def _stands_in(value: Any) -> bool:
+    """Whether it is a drawn cohort under a data set's name; those that a lesson draws itself are called "phantom ..."."""
+    return getattr(value, "is_phantom", False) is True and not value.name.startswith("phantom ")
 
 
 def _say(error: Exception) -> str:
