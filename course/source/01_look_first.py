@@ -105,6 +105,9 @@ mc.plot.images(ten, ids, columns=5, title="answer", inches=2.1);
 # did you miss?
 
 # %%
+mc.checks.needs(my_reading=my_reading)
+
+
 def reader(calls):
     """Sensitivity, specificity and accuracy of somebody who called these films pneumonia."""
     table = ten.table.assign(p_PNEUMONIA=[float(call) for call in calls])
@@ -149,9 +152,9 @@ pathogens.head(4)
 
 # %% exercise="shared_names"
 ### BEGIN SOLUTION
-both = pathogens.dropna()
-shared_names = len(both)
-same_pathogen = sum(bool(a & b) for a, b in zip(both["train"], both["test"]))
+_both = pathogens.dropna()
+shared_names = len(_both)
+same_pathogen = sum(bool(a & b) for a, b in zip(_both["train"], _both["test"]))
 ### END SOLUTION
 ### BEGIN WRONG ANSWER
 shared_names = len(pathogens)  # counts the names of either folder
@@ -261,7 +264,7 @@ def child_of(table):
 ### END WRONG ANSWER
 ### BEGIN WRONG ANSWER
 def child_of(table):
-    return table["name_id"] + table["pathogen"] + table["split"]  # hides every child in both folders
+    return table["name_id"] + table["pathogen"] + table["split"]  # hides the leaks
 ### END WRONG ANSWER
 ### BEGIN WRONG ANSWER
 def child_of(table):
@@ -419,8 +422,8 @@ is_melanoma = pair.table["dx"] == "mel"
 monitored = pair.table["dx_type"] == "follow_up"  # all of these are nevi
 cut_out = pair.table["dx_type"] == "histo"  # melanomas and nevi
 ### BEGIN SOLUTION
-rows = is_melanoma | monitored
-against_monitored = roc_auc_score(is_melanoma[rows], -red_green[rows])
+_rows = is_melanoma | monitored
+against_monitored = roc_auc_score(is_melanoma[_rows], -red_green[_rows])
 against_cut_out = roc_auc_score(is_melanoma[cut_out], -red_green[cut_out])
 ### END SOLUTION
 ### BEGIN WRONG ANSWER
@@ -428,13 +431,13 @@ against_monitored = roc_auc_score(is_melanoma, -red_green)  # all nevi: a mixtur
 against_cut_out = against_monitored
 ### END WRONG ANSWER
 ### BEGIN WRONG ANSWER
-rows = is_melanoma | monitored
-against_monitored = roc_auc_score(is_melanoma[rows], red_green[rows])  # the other way round
+_rows = is_melanoma | monitored
+against_monitored = roc_auc_score(is_melanoma[_rows], red_green[_rows])  # the other way round
 against_cut_out = roc_auc_score(is_melanoma[cut_out], red_green[cut_out])
 ### END WRONG ANSWER
 ### BEGIN WRONG ANSWER
-rows = is_melanoma | monitored
-against_cut_out = roc_auc_score(is_melanoma[rows], -red_green[rows])  # the two answers exchanged
+_rows = is_melanoma | monitored
+against_cut_out = roc_auc_score(is_melanoma[_rows], -red_green[_rows])  # the two answers exchanged
 against_monitored = roc_auc_score(is_melanoma[cut_out], -red_green[cut_out])
 ### END WRONG ANSWER
 
