@@ -141,7 +141,7 @@ films.table[["label", "split", "name_id", "pathogen"]].sample(6, random_state=1)
 
 # %%
 ill = films.table[films.table["label"] == "PNEUMONIA"]
-pathogens = ill.groupby(["name_id", "split"])["pathogen"].agg(set).unstack()
+pathogens = ill.pivot_table("pathogen", index="name_id", columns="split", aggfunc=set)
 pathogens.head(4)
 
 # %% [markdown]
