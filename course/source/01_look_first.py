@@ -288,10 +288,14 @@ rows = [
 new = pd.DataFrame(rows, columns=["image_id", "name_id", "pathogen"]).set_index("image_id")
 new.insert(0, "label", ["PNEUMONIA" if kind else "NORMAL" for kind in new["pathogen"]])
 new.insert(1, "split", ["train", "test"] * (len(new) // 2))
+mc.checks.that(callable(child_of), "`child_of` must be a function: def child_of(table): ...")
 try:
     named = child_of(new.copy())
 except (KeyError, AttributeError) as error:
-    mc.checks.that(False, f"`child_of` uses {error}. The new table has name_id and pathogen only.")
+    columns = "The new table has label, split, name_id and pathogen."
+    mc.checks.that(False, f"`child_of` uses something that is not there ({error}). {columns}")
+except TypeError as error:
+    mc.checks.that(False, f"`child_of` must take one table and nothing else ({error}).")
 mc.checks.answered("child_of(table)", named)
 fits = isinstance(named, pd.Series) and list(named.index) == list(new.index)
 mc.checks.that(fits, "`child_of` must return a Series with the rows of the table that it gets.")
