@@ -4,6 +4,9 @@ Each message says what was wrong, where, and what to do. A mistake of the user n
 KeyError or a traceback from inside torch.
 """
 
+import textwrap
+import time
+
 
 class MedcourseError(Exception):
     """Base of all errors below: ``except mc.errors.MedcourseError`` catches every one of them."""
@@ -72,9 +75,15 @@ class LessonError(MedcourseError):
 class CheckError(MedcourseError):
     """An exercise's answer is missing or wrong; the message is the hint that the student reads.
 
-    A notebook shows the message alone: the way through the package's source does not help the student.
+    A notebook shows the message alone: the way through the package's source does not help the student. JupyterLab leaves the
+    view at the notebook's end after "Run all"; so the message brings itself into view, once, while it is new.
     """
 
     def _render_traceback_(self) -> list[str]:
         """What IPython shows in the traceback's place."""
-        return [str(self)]
+        from IPython.display import display
+
+        scroll = "element.closest('.jp-Cell')?.scrollIntoView({block: 'center'})"
+        now = f"if (Math.abs(Date.now() - {time.time() * 1000:.0f}) < 60000) setTimeout(() => {scroll}, 300)"
+        display({"application/javascript": now}, raw=True)
+        return [line for part in str(self).splitlines() for line in textwrap.wrap(part, 110)]
