@@ -151,7 +151,9 @@ def png(figure: Figure) -> bytes:
 
 
 def _read(path: Path, columns: list[str]) -> pd.DataFrame:
-    table = pd.read_csv(path, float_precision="round_trip") if path.exists() else pd.DataFrame(columns=columns)
+    # Python reads a number back to its last bit; pandas did not before its version 3
+    exact = dict.fromkeys(("value", "seconds", "score"), lambda text: float(text or "nan"))
+    table = pd.read_csv(path, converters=exact) if path.exists() else pd.DataFrame(columns=columns)
     if list(table.columns) != columns:
         raise EvaluationError(f"{path} has the columns {list(table.columns)}, expected {columns}; move it away")
     return table
