@@ -22,6 +22,23 @@ def test_number_takes_whatever_holds_one_number(answer, capsys):
     assert capsys.readouterr().out == "Correct: `sensitivity`, to within 0.005.\n"
 
 
+def test_a_count_is_right_without_a_tolerance(capsys):
+    checks.number("shared", 170, truth=170)
+    assert capsys.readouterr().out == "Correct: `shared`.\n"
+
+
+def test_a_function_that_returns_a_constant_is_an_answer():
+    def half(risk):
+        return 0.5
+
+    def stub(risk):
+        """The student's own docstring."""
+
+    checks.answered("half", half)
+    with pytest.raises(CheckError, match="an empty function"):
+        checks.answered("stub", stub)
+
+
 @pytest.mark.parametrize(
     ("answer", "message"),
     [

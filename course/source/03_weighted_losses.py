@@ -557,9 +557,8 @@ off = (mean_score - share).abs()
 counted = patients["patient A"].loc["melanomas among 100 such images", "value"]
 mc.checks.verdicts({
     "weights raise the sensitivity at 0.5": (gain.loc["sensitivity", "low"], ">", 0),
-    "so does the matched threshold, without training": (moved.loc["sensitivity", "low"], ">", 0),
-    "it finds more than a third as many of the melanomas as the weights do": (
-        by_threshold, ">", by_weights / 3
+    "the matched threshold alone finds more than a third as many melanomas as the weights": (
+        np.log(by_threshold / by_weights), ">", np.log(1 / 3)
     ),
     "the AUROC moves less than half as far as the sensitivity": (
         abs(gain.loc["auroc", "difference"]), "<", 0.5 * gain.loc["sensitivity", "difference"]
@@ -668,14 +667,14 @@ mc.checks.quiz("quiz_4", quiz_4, {
 # ## References
 #
 # - Tschandl P, Rosendahl C, Kittler H. The HAM10000 dataset. Sci Data 2018;5:180161.
-# - King G, Zeng L. Logistic regression in rare events data. Polit Anal 2001;9:137-163. (balanced weights)
+# - King G, Zeng L. Logistic regression in rare events data. Polit Anal 2001;9:137-163.
 # - Elkan C. The foundations of cost-sensitive learning. IJCAI 2001:973-978.
 # - Lin TY, Goyal P, Girshick R, He K, Dollar P. Focal loss for dense object detection. ICCV 2017.
 # - Rajpurkar P, Irvin J, Zhu K, et al. CheXNet: radiologist-level pneumonia detection on chest X-rays with deep
 #   learning. arXiv:1711.05225, 2017.
 # - Charoenphakdee N, Vongkulbhisal J, Chairatanakul N, Sugiyama M. On focal loss for class-posterior probability
 #   estimation: a theoretical perspective. CVPR 2021.
-# - Van den Goorbergh R, van Smeden M, Timmerman D, Van Calster B. The harm of class imbalance corrections for risk
+# - van den Goorbergh R, van Smeden M, Timmerman D, Van Calster B. The harm of class imbalance corrections for risk
 #   prediction models. J Am Med Inform Assoc 2022;29:1525-1534.
 # - Collins GS, Moons KGM, Dhiman P, et al. TRIPOD+AI statement: updated guidance for reporting clinical prediction models
 #   that use regression or machine learning methods. BMJ 2024;385:e078378.

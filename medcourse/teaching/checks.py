@@ -72,10 +72,10 @@ def points(exercise: str, earned: int, of: int) -> None:
 
 def _is_empty_function(answer: object) -> bool:
     """Whether it is a function that does nothing, as a stub does (``...``, ``pass``, or a docstring alone)."""
-    return isinstance(answer, FunctionType) and answer.__code__.co_code in (
-        _empty.__code__.co_code,
-        _told.__code__.co_code,
-    )
+    if not isinstance(answer, FunctionType):
+        return False
+    code, nothing = answer.__code__, {None, ..., answer.__doc__}
+    return code.co_code in (_empty.__code__.co_code, _told.__code__.co_code) and set(code.co_consts) <= nothing
 
 
 def _empty() -> None: ...
@@ -106,7 +106,8 @@ def number(name: str, answer: Any, truth: float, within: float = 0.005, hint: st
     """
     value = _as_number(name, answer)
     if abs(value - truth) <= within:
-        print(f"Correct: `{name}`, to within {within:g}.")
+        close = "" if float(truth).is_integer() else f", to within {within:g}"  # a count has no tolerance to speak of
+        print(f"Correct: `{name}`{close}.")
         return
     percent = abs(value) > 1 >= abs(truth)  # 0.4 is a share itself, and a count of 500 is not 5 in percent
     if percent and abs(value / 100 - truth) <= within:
