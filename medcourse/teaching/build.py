@@ -177,15 +177,21 @@ def check_executed(
         return list(pool.map(validate_one, found))
 
 
-def to_html(notebook: NotebookNode, path: Path | str) -> None:
-    """Write a notebook as one HTML file with its pictures inside; the page's title is the lesson's."""
+def to_html(notebook: NotebookNode, path: Path | str, folder: Path | str) -> None:
+    """Write a notebook as one HTML file with its pictures inside; the page's title is the lesson's.
+
+    Args:
+        notebook: executed.
+        path: of the file.
+        folder: where the notebook's links to pictures begin.
+    """
     exporter = HTMLExporter(
         template_name="lab",
         template_file="captioned.html.j2",
         extra_loaders=[DictLoader({"captioned.html.j2": _CAPTIONED})],
         embed_images=True,
     )
-    text, _ = exporter.from_notebook_node(notebook)
+    text, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(folder)}})
     write_whole(Path(path), text)
 
 

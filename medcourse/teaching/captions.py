@@ -1,14 +1,18 @@
-"""A figure's caption is also its alt text.
+"""A figure's caption is also its alt text; large figures are stored with few colours.
 
 A markdown cell that begins with ``**Figure`` directly after a code cell with a picture is that picture's caption.
 """
 
+import base64
+import io
 import re
 
 from nbformat import NotebookNode
+from PIL import Image
 
 from medcourse.teaching.source import Lesson
 
+_LARGE = 100_000  # characters of base64
 _PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 
 
@@ -45,3 +49,12 @@ def plain(markdown: str) -> str:
     text = re.sub(r"\*\*|[`*$]", "", text)
     text = re.sub(r"(?<!\w)_+(?=\S)|(?<=\S)_+(?!\w)", "", text)
     return re.sub(r"\s+", " ", text).strip()
+
+
+def compressed(png: str) -> str:
+    """A PNG in base64, with 256 colours at most where it is large and this makes it smaller."""
+    if len(png) < _LARGE:
+        return png
+    picture, small = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), io.BytesIO()
+    picture.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    return min(png, base64.b64encode(small.getvalue()).decode(), key=len)

@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 from traitlets.config import Config
 
 from medcourse.errors import LessonError
-from medcourse.teaching.captions import caption_figures
+from medcourse.teaching.captions import caption_figures, compressed
 from medcourse.teaching.checks import DOES_NOT_HOLD
 from medcourse.teaching.notebooks import is_probe, probed_notebook, solution_notebook, tell_printed
 from medcourse.teaching.probes import REFUSALS
@@ -172,6 +172,7 @@ def _tidy(node: NotebookNode, count: int) -> None:
         data.pop("application/vnd.jupyter.widget-view+json", None)
         if "image/png" in data:
             data.pop("text/html", None)  # the same picture with alt text for JupyterLab; here the caption is it
+            data["image/png"] = compressed(data["image/png"])
         if output.output_type == "execute_result":
             output.execution_count = count
     node.outputs = [output for output in node.outputs if output.get("data") != {}]

@@ -4,6 +4,7 @@ The author writes the story; title, pitfall, goals and plan come from the header
 Every cell of the source stays one cell of the notebook.
 """
 
+import html
 import re
 from dataclasses import dataclass
 
@@ -113,7 +114,21 @@ def _folded(source: str, solution_link: str) -> str:
     folds = [(f"Hint {number}", hint) for number, hint in enumerate(hints_of(source), 1)]
     if solution_link:
         folds.append(("The solution", f"[Open the solution]({solution_link}). Try once more before you do."))
-    return "\n\n".join(f"<details><summary>{title}</summary>\n\n{text}\n\n</details>" for title, text in folds)
+    # one line of HTML each: nbconvert cleans every block of Markdown by itself, and would close a <details> at once
+    return "\n\n".join(f"<details><summary>{title}</summary><p>{_html(text)}</p></details>" for title, text in folds)
+
+
+def _html(text: str) -> str:
+    """Markdown of one line (code, links, emphasis) as HTML."""
+    text = html.escape(text, quote=False)
+    for markdown, tag in (
+        (r"`([^`]+)`", r"<code>\1</code>"),
+        (r"\[([^\]]+)\]\(([^)\s]+)\)", r'<a href="\2">\1</a>'),
+        (r"\*\*([^*]+)\*\*", r"<strong>\1</strong>"),
+        (r"\*([^*\s][^*]*)\*", r"<em>\1</em>"),
+    ):
+        text = re.sub(markdown, tag, text)
+    return text
 
 
 def _listed(title: str, items: list[str]) -> str:

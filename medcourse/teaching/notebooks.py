@@ -45,18 +45,19 @@ def sealed(lesson: Lesson, exercise: str, check: str) -> str:
     return sealing.seal(lesson.meta.number, check, letters)
 
 
-def probed_notebook(lesson: Lesson, budget_mb: int) -> NotebookNode:
+def probed_notebook(lesson: Lesson, budget_mb: int, copies: bool = True) -> NotebookNode:
     """Return the solution notebook with its probes (``medcourse.teaching.probes``) in cells tagged `PROBE`.
 
-    A lesson above ``budget_mb`` MiB of memory fails in the last cell.
+    A lesson above ``budget_mb`` MiB of memory fails in the last cell. Without ``copies`` no copied answer is tried: in a run
+    with other seeds, or on drawn images, a number may equal an answer by chance.
     """
     notebook = solution_notebook(lesson)
     cells = []
     for position, (cell, node) in enumerate(zip(lesson.cells, notebook.cells, strict=True)):
         if cell.exercise:
             cells.append(_probe(f"{node.id}-probe", f"try_answers(*{_answers(lesson, position)!r})"))
-        if cell.check and (copies := _copies(lesson, cell)):
-            cells.append(_probe(f"{node.id}-copies", f"try_copies(*{copies!r}, {_PRINTED}"))
+        if copies and cell.check and (tried := _copies(lesson, cell)):
+            cells.append(_probe(f"{node.id}-copies", f"try_copies(*{tried!r}, {_PRINTED}"))
         cells.append(node)
     cells.append(_probe("finish", f"finish({lesson.name!r}, {budget_mb})"))
     notebook.cells = cells
