@@ -13,6 +13,7 @@ from PIL import Image
 from medcourse.teaching.source import Lesson
 
 _LARGE = 100_000  # characters of base64
+_COLOURS = 64  # of a large picture: on films the loss cannot be seen, and the file has half the size
 _PICTURES = ("image/png", "image/jpeg", "image/svg+xml")
 
 
@@ -52,9 +53,9 @@ def plain(markdown: str) -> str:
 
 
 def compressed(png: str) -> str:
-    """A PNG in base64, with 256 colours at most where it is large and this makes it smaller."""
+    """A PNG in base64, with few colours where it is large and this makes it smaller."""
     if len(png) < _LARGE:
         return png
     picture, small = Image.open(io.BytesIO(base64.b64decode(png))).convert("RGB"), io.BytesIO()
-    picture.quantize(256, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+    picture.quantize(_COLOURS, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     return min(png, base64.b64encode(small.getvalue()).decode(), key=len)
