@@ -72,6 +72,16 @@ class LessonError(MedcourseError):
     """A lesson source is malformed, or its built notebooks have drifted from it."""
 
 
+_INTO_VIEW = """
+let tries = Math.abs(Date.now() - %.0f) < 60000 ? 10 : 0;  // none when a stored notebook is opened again
+const timer = setInterval(() => {
+  if (tries-- <= 0) return clearInterval(timer);
+  const cell = element.closest(".jp-Cell"), place = cell?.getBoundingClientRect();
+  if (cell && (place.top < 0 || place.bottom > window.innerHeight)) cell.scrollIntoView({block: "center"});
+}, 300);
+"""  # several times: cells above may still change their height
+
+
 class CheckError(MedcourseError):
     """An exercise's answer is missing or wrong; the message is the hint that the student reads.
 
@@ -83,7 +93,5 @@ class CheckError(MedcourseError):
         """What IPython shows in the traceback's place."""
         from IPython.display import display
 
-        scroll = "element.closest('.jp-Cell')?.scrollIntoView({block: 'center'})"
-        now = f"if (Math.abs(Date.now() - {time.time() * 1000:.0f}) < 60000) setTimeout(() => {scroll}, 300)"
-        display({"application/javascript": now}, raw=True)
+        display({"application/javascript": _INTO_VIEW % (time.time() * 1000)}, raw=True)
         return [line for part in str(self).splitlines() for line in textwrap.wrap(part, 110)]

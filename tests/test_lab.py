@@ -147,5 +147,7 @@ def test_settings_come_first_and_the_users_own_threads_stay():
 def test_the_settings_hide_authoring_panels_and_open_markdown_as_a_page():
     read = {path.name: json.loads(path.read_text()) for path in (lab.SETTINGS / "labconfig").glob("*.json")}
     assert read["page_config.json"]["disabledExtensions"] == {"@jupyter/nbgrader": True}
+    served = json.loads((lab.SETTINGS / "jupyter_server_config.d" / "nbgrader.json").read_text())["ServerApp"]
+    assert set(served["jpserver_extensions"].values()) == {False}
     viewers = read["default_setting_overrides.json"]["@jupyterlab/docmanager-extension:plugin"]["defaultViewers"]
     assert viewers == {"markdown": "Markdown Preview"}

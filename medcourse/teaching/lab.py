@@ -1,6 +1,6 @@
 """JupyterLab as a student should meet it: at a lesson, without authoring panels, with threads that share the machine.
 
-The settings lie in ``jupyter/labconfig`` beside this module. They reach JupyterLab through ``JUPYTER_CONFIG_PATH``, so the
+The settings lie in ``jupyter`` beside this module. They reach JupyterLab through ``JUPYTER_CONFIG_PATH``, so the
 user's own settings are neither read otherwise nor written.
 """
 
