@@ -208,7 +208,7 @@ def demo(
         raise LessonError("\n".join(trial.problems))
     out.mkdir(parents=True, exist_ok=True)
     page = out / f"{DEMO_LESSON}.html"
-    builder.to_html(trial.notebook, page, course / "notebooks")
+    builder.to_html(trial.notebook, page, course)
     notices = _phantom_notices(trial.notebook)
     for line in notices:
         typer.echo(f"\n{line}")

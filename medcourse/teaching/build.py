@@ -177,21 +177,25 @@ def check_executed(
         return list(pool.map(validate_one, found))
 
 
-def to_html(notebook: NotebookNode, path: Path | str, folder: Path | str) -> None:
+def to_html(notebook: NotebookNode, path: Path | str, course: Path | str) -> None:
     """Write a notebook as one HTML file with its pictures inside; the page's title is the lesson's.
 
     Args:
         notebook: executed.
         path: of the file.
-        folder: where the notebook's links to pictures begin.
+        course: its folder ``pictures`` holds what the prose shows.
     """
+    notebook = copy.deepcopy(notebook)
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":  # nbconvert takes in no picture from above the folder that it is given
+            cell.source = cell.source.replace("](../pictures/", "](pictures/")
     exporter = HTMLExporter(
         template_name="lab",
         template_file="captioned.html.j2",
         extra_loaders=[DictLoader({"captioned.html.j2": _CAPTIONED})],
         embed_images=True,
     )
-    text, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(folder)}})
+    text, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(course)}})
     write_whole(Path(path), text)
 
 
