@@ -29,8 +29,13 @@ if TYPE_CHECKING:
     from medcourse.evaluation.side_by_side import side_by_side as side_by_side
     from medcourse.evaluation.thresholds import choose_threshold as choose_threshold
     from medcourse.evaluation.thresholds import confusion as confusion
+    from medcourse.explanation.localisation import baseline_maps as baseline_maps
     from medcourse.explanation.localisation import border_share as border_share
+    from medcourse.explanation.localisation import box_masks as box_masks
+    from medcourse.explanation.localisation import localisation as localisation
     from medcourse.explanation.maps import activation_maps as activation_maps
+    from medcourse.explanation.perturbation import deletion_insertion as deletion_insertion
+    from medcourse.explanation.sanity import sanity_check as sanity_check
     from medcourse.imbalance.features import Features as Features
     from medcourse.imbalance.features import encode as encode
     from medcourse.imbalance.losses import CostSensitiveLoss as CostSensitiveLoss
@@ -69,8 +74,13 @@ _HOME = {
     "side_by_side": "evaluation.side_by_side",
     "choose_threshold": "evaluation.thresholds",
     "confusion": "evaluation.thresholds",
+    "baseline_maps": "explanation.localisation",
     "border_share": "explanation.localisation",
+    "box_masks": "explanation.localisation",
+    "localisation": "explanation.localisation",
     "activation_maps": "explanation.maps",
+    "deletion_insertion": "explanation.perturbation",
+    "sanity_check": "explanation.sanity",
     "Features": "imbalance.features",
     "encode": "imbalance.features",
     "CostSensitiveLoss": "imbalance.losses",

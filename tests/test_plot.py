@@ -8,8 +8,9 @@ import pandas as pd
 import pytest
 
 import medcourse as mc
-from medcourse.errors import ArgumentError, EvaluationError
+from medcourse.errors import ArgumentError, EvaluationError, ExplanationError
 from medcourse.viewing import plot
+from tests.conftest import make_cohort
 
 
 @pytest.fixture(autouse=True)
@@ -80,3 +81,24 @@ def test_a_threshold_that_is_not_a_number():
         with pytest.raises(ArgumentError, match=r"'0\.5'"):
             draw()
     assert plot.scores(predictions(), None).get_legend() is not None
+
+
+def test_maps_lie_over_their_images_and_lines_round_their_masks():
+    cohort = make_cohort(5, size=32)
+    maps, masks = np.zeros((5, 32, 32)), np.zeros((5, 32, 32), dtype=np.uint8)
+    maps[2, 4:8, 4:8], masks[:3, 2:9, 2:9] = 1, 1
+    axes = plot.maps(cohort, maps, columns=3, masks=masks)
+    assert axes.shape == (2, 3)
+    over = [axis.images[1] for axis in axes.flat[:5]]
+    assert [float(picture.get_array().max()) for picture in over] == [0, 0, 1, 0, 0]
+    assert [float(picture.get_alpha().max()) for picture in over] == pytest.approx([0, 0, 0.6, 0, 0])
+    assert [bool(axis.collections) for axis in axes.flat] == [True] * 3 + [False] * 3
+    assert [axis.get_title() for axis in axes.flat[:5]] == cohort.table["label"].tolist()
+    assert len(plot.maps(cohort, maps[2])[0, 4].images) == 2, "one map for all"
+
+
+@pytest.mark.parametrize("arguments", [{"maps": np.ones((4, 32, 32))}, {"masks": np.ones((5, 16, 16))}])
+def test_maps_that_do_not_fit(arguments):
+    with pytest.raises(ExplanationError, match=r"the images of the cohort need \(5, 32, 32\)"):
+        plot.maps(make_cohort(5, size=32), **({"maps": np.ones((5, 32, 32))} | arguments))
+    assert not plt.get_fignums()

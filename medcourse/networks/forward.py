@@ -90,13 +90,22 @@ def run_layers(model: nn.Module, images: Tensor) -> list[LayerRun]:
     return ran
 
 
-def last_picture(ran: list[LayerRun]) -> str | None:
-    """The name of the last layer to give a picture before the head runs; None when no layer does."""
+def pictures_before_head(ran: list[LayerRun]) -> list[str]:
+    """The names of the layers that give a picture before the head runs, last to run first.
+
+    A pooling to a fixed size does not count (AlexNet, VGG): it makes as many cells as its head needs, of however few.
+    """
+    pooling = nn.AdaptiveAvgPool2d | nn.AdaptiveMaxPool2d
+    pooled = {id(layer.output) for layer in ran if isinstance(layer.module, pooling)}
     heads = [number for number, layer in enumerate(ran) if is_head(layer.module)]
     last = {layer.name: number for number, layer in enumerate(ran)}  # one that runs again is seen at its last run
     before = enumerate(ran[: heads[-1]] if heads else [])
-    pictures = [layer.name for number, layer in before if is_picture(layer.output) and last[layer.name] == number]
-    return pictures[-1] if pictures else None
+    pictures = [
+        layer.name
+        for number, layer in before
+        if is_picture(layer.output) and last[layer.name] == number and id(layer.output) not in pooled
+    ]
+    return pictures[::-1]
 
 
 def features(model: nn.Module, images: Tensor) -> Tensor:

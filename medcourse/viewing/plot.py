@@ -11,11 +11,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from medcourse import arguments
 from medcourse.data.cohort import Cohort
-from medcourse.errors import EvaluationError
+from medcourse.errors import EvaluationError, ExplanationError
 from medcourse.evaluation.intervals import number_of
 from medcourse.evaluation.predictions import Predictions
 from medcourse.evaluation.side_by_side import Comparisons, panels_of
@@ -52,6 +52,48 @@ def images(
     for axis, picture, name in zip(axes.flat, shown.images, shown.table[title], strict=False):
         axis.imshow(picture.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=255)
         axis.set_title(str(name), fontsize=8)
+    return axes
+
+
+def maps(
+    cohort: Cohort,
+    maps: ArrayLike,
+    columns: int = 8,
+    title: str = "label",
+    masks: ArrayLike | None = None,
+    inches: float = 1.2,
+) -> NDArray[Any]:
+    """A sheet of images with maps over them, a line of the table above each.
+
+    A map covers nothing where it is 0, and up to 60 % of the picture where it is 1; its colours go from dark blue to yellow
+    (viridis). An orange line goes round each mask.
+
+    Args:
+        cohort: the images, as many as maps and in their order: ``test.subset(ids)``.
+        maps: N x H x W, in [0, 1] (``mc.activation_maps``), or H x W: one for all images (``mc.baseline_maps``).
+        columns: images per row.
+        title: table column written above each image.
+        masks: N x H x W, more than 0 inside (``cohort.masks``, ``mc.box_masks``); None: no lines.
+        inches: width of one image.
+
+    Returns:
+        An array of Axes, rows x columns.
+
+    Raises:
+        ExplanationError: maps or masks that do not fit the images.
+    """
+    size = (len(cohort), *cohort.images.shape[2:])
+    values = np.asarray(maps)
+    values = np.broadcast_to(values, size) if values.shape == size[1:] else values
+    lines = np.zeros(size) if masks is None else np.asarray(masks) > 0
+    for name, given in {"maps": values, "masks": lines}.items():
+        if given.shape != size:
+            raise ExplanationError(f"{name} have shape {given.shape}; the images of the cohort need {size}")
+    axes = images(cohort, list(cohort.table.index), columns, title, inches)
+    for axis, value, line in zip(axes.flat, values, lines, strict=False):
+        axis.imshow(value, cmap="viridis", vmin=0, vmax=1, alpha=np.clip(0.6 * value, 0, 1))
+        if line.any() and not line.all():
+            axis.contour(line, levels=[0.5], colors=ORANGE, linewidths=1.2)
     return axes
 
 
