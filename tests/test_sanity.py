@@ -16,7 +16,7 @@ from tests.test_maps import BrightSpot, spots
 
 
 def test_parts_go_from_the_head_down_and_the_model_stays():
-    cohort = make_cohort(4, size=64)
+    cohort = make_cohort(2, size=48)
     model = build_model("resnet18", cohort).train()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     random_state = torch.get_rng_state()
@@ -29,8 +29,13 @@ def test_parts_go_from_the_head_down_and_the_model_stays():
     assert torch.equal(torch.get_rng_state(), random_state)
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    pd.testing.assert_frame_equal(found, sanity_check(model, cohort.images, parts=7))
-    assert not found.equals(sanity_check(model, cohort.images, parts=7, seed=1))
+
+
+def test_the_same_seed_gives_the_same_table():
+    cohort = make_cohort(4, size=32)
+    first, again, other = (sanity_check(build_model("simple-cnn", cohort), cohort.images, seed=k) for k in (0, 0, 1))
+    pd.testing.assert_frame_equal(first, again)
+    assert not first.equals(other)
 
 
 class Edges(nn.Module):
