@@ -131,11 +131,11 @@ def baseline_maps(masks: Any, cells: int | tuple[int, int] | None = None) -> dic
     return found
 
 
-def _both(cells: int | tuple[int, int] | None, size: tuple[int, ...]) -> tuple[int, ...]:
+def _both(cells: int | tuple[int, int] | None, size: tuple[int, ...]) -> tuple[int, int]:
     if cells is None:
-        return size
-    pair = cells if isinstance(cells, tuple) else (cells, cells)
-    return tuple(whole_number("cells", side, least=2) for side in pair)
+        return size[0], size[1]
+    rows, columns = cells if isinstance(cells, tuple) else (cells, cells)
+    return whole_number("cells", rows, least=2), whole_number("cells", columns, least=2)
 
 
 def box_masks(

@@ -89,7 +89,7 @@ def deletion_insertion(
     names = ["deletion", "insertion"]
     return DeletionInsertion(
         pd.DataFrame(scores.mean(0).T, index=share, columns=names),
-        pd.DataFrame(np.trapezoid(scores, share, axis=2), columns=names),
+        pd.DataFrame(np.asarray(np.trapezoid(scores, share, axis=2)), columns=names),
     )
 
 

@@ -112,8 +112,9 @@ def _forget(part: nn.Module) -> None:
     part.to("cpu")
     for module in part.modules():
         own = [*module.parameters(recurse=False)]
-        if own and hasattr(module, "reset_parameters"):
-            module.reset_parameters()
+        start_again: Any = getattr(module, "reset_parameters", None)
+        if own and start_again is not None:
+            start_again()
         else:
             with torch.no_grad():
                 for weight in own:
