@@ -1,7 +1,9 @@
 """What Grad-CAM costs: mc.activation_maps against a forward pass, and against pytorch-grad-cam, on the same 256 films.
 
+    .venv/bin/pip install grad-cam==1.5.7
     MEDCOURSE_MIRROR=../shared/data .venv/bin/python benchmarks/maps.py --size 96
 
+No extra installs grad-cam: it brings OpenCV, which nothing else here needs.
 One thread, CPU seconds, the three alternate in one process; the ratios are of neighbours. Without the films' pack they are drawn.
 """
 
