@@ -61,6 +61,26 @@ def test_no_phantom_when_forbidden_or_unknown(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.usefixtures("offline")
+def test_a_table_is_drawn_when_allowed_and_says_so(capsys: pytest.CaptureFixture[str]):
+    table = mc.load_table("nih-chest-xray14-labels", phantom="auto")
+    said = capsys.readouterr().out
+    assert said.startswith("PHANTOM DATA: 'nih-chest-xray14-labels'")
+    assert said.count("\n") == 1
+    assert table["y_Hernia"].sum() > 0
+    with pytest.raises(SourceError, match=r"1\. Get nih-chest-xray14-labels"):
+        mc.load_table("nih-chest-xray14-labels", phantom=False)
+    with pytest.raises(SourceError, match=r"1\. Get nih-chest-xray14-labels"):
+        mc.load_table("nih-chest-xray14-labels")
+
+
+@pytest.mark.usefixtures("offline")
+@pytest.mark.parametrize("phantom", ["auto", True])
+def test_no_table_is_drawn_where_there_is_no_drawing(phantom: str | bool):
+    with pytest.raises(SourceError, match="nih-chest-xray14-boxes"):
+        mc.load_table("nih-chest-xray14-boxes", phantom=phantom)
+
+
+@pytest.mark.usefixtures("offline")
 def test_the_phantom_has_the_columns_it_stands_for():
     table = mc.load("ham10000", size=16, phantom=True).table
     expected = ["label", "group", "lesion_id", "dx", "dx_type", "age", "sex", "localization", "path", "mask_path"]

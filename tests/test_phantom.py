@@ -19,6 +19,7 @@ from medcourse.data.phantom.canvas import stream
 from medcourse.data.phantom.chest import chest_films, nih_films, pneumonia_films
 from medcourse.data.phantom.cohorts import STAND_INS
 from medcourse.data.phantom.film import FINDINGS, Site, draw_film
+from medcourse.data.phantom.reports import report_labels
 from medcourse.data.phantom.skin import skin_image, skin_lesions
 from medcourse.errors import ArgumentError
 
@@ -358,7 +359,34 @@ def test_nih_boxes_lie_around_what_is_drawn():
 
 def test_stand_ins_are_named_in_the_manifest():
     named = {d.phantom for d in read_manifest().values() if d.phantom}
-    assert named == {*STAND_INS, "readers"}
+    assert named == {*STAND_INS, "readers", "reports"}
+
+
+def test_report_labels_have_the_size_of_the_nih_table_and_a_rare_finding_in_few_patients():
+    table = report_labels()
+    assert len(table) == pytest.approx(112120, rel=0.02)
+    assert table["group"].nunique() == 30805
+    assert table.index.is_unique
+    ill = table[table["y_Hernia"] == 1]
+    assert 200 < len(ill) < 280
+    assert 1.4 < len(ill) / ill["group"].nunique() < 2.2
+    assert ill["findings"].str.split("|").map(lambda names: "Hernia" in names).all()
+    read = table["findings"].str.get_dummies("|").drop(columns="No Finding").add_prefix("y_").astype(float)
+    assert read.equals(table[list(read)])
+    assert table.groupby("group")["age"].nunique().max() == 1
+
+
+def test_report_labels_are_the_same_from_the_same_seed():
+    first, again, other = report_labels(300, seed=3), report_labels(300, seed=3), report_labels(300, seed=4)
+    assert first.equals(again)
+    assert not first.equals(other)
+
+
+@pytest.mark.realdata
+def test_report_labels_have_the_columns_and_types_of_the_real_ones():
+    real, drawn = mc.load_table("nih-chest-xray14-labels", progress=False), report_labels(200)
+    assert drawn.dtypes.equals(real.dtypes)
+    assert drawn.index.name == real.index.name
 
 
 def test_tables_are_drawn_only_when_told_to(cache, monkeypatch: pytest.MonkeyPatch):

@@ -13,6 +13,7 @@ from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
 from medcourse.data.manifest import Dataset, find_dataset, read_manifest
 from medcourse.data.phantom.cohorts import STAND_INS
 from medcourse.data.phantom.readers import reader_tables
+from medcourse.data.phantom.reports import report_labels
 from medcourse.errors import SourceError
 
 _PHANTOM_VERSION = 7  # part of the cache key; raise it when the drawing changes
@@ -75,22 +76,21 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
     except SourceError as error:
         if phantom is False or dataset.phantom is None:
             raise
-        reasons = " / ".join(line.strip(" -") for line in str(error).splitlines() if line.startswith("  - "))
-        print(
-            f"PHANTOM DATA: '{name}' could not be fetched ({reasons}), so these images are drawn, not photographed; "
-            "results on them say nothing about patients."
-        )
+        _say_drawn(dataset, error, "these images are")
         return _draw(dataset, size)
     return _decode(dataset, folders, size)
 
 
-def load_table(name: str, progress: bool = True, phantom: bool = False) -> pd.DataFrame | dict[str, pd.DataFrame]:
+def load_table(
+    name: str, progress: bool = True, phantom: bool | Literal["auto"] = False
+) -> pd.DataFrame | dict[str, pd.DataFrame]:
     """A data set without images: a DataFrame, or a dict of them by file.
 
     Args:
         name: a data set of kind "tables" in ``mc.datasets()``.
         progress: show a bar while downloading.
-        phantom: True draws a stand-in with the same files and columns; nothing else ever substitutes a table.
+        phantom: True draws a stand-in with the same files and columns; "auto" draws it only when no source can be reached,
+            and says so in one line; False never does.
 
     Raises:
         ManifestError: unknown name, or a data set of images.
@@ -99,17 +99,38 @@ def load_table(name: str, progress: bool = True, phantom: bool = False) -> pd.Da
         StorageError: this machine's disk is full, or may not be read or written.
     """
     dataset = find_dataset(name, kind="tables")
-    if phantom:
-        if dataset.phantom != "readers":
-            raise SourceError(f"there is no phantom for '{name}'.\n{manual_steps(dataset)}")
-        return {file: table for file, table in reader_tables().items() if file != "truth"}
-    return origins.TABLES[name](fetch(dataset, progress))
+    if phantom is True:
+        return _draw_table(dataset)
+    try:
+        folder = fetch(dataset, progress)
+    except SourceError as error:
+        if phantom is False or dataset.phantom is None:
+            raise
+        _say_drawn(dataset, error, "this table is")
+        return _draw_table(dataset)
+    return origins.TABLES[name](folder)
 
 
 def weights_file(name: str, progress: bool = True) -> Path:
     """The checked safetensors file of a data set of kind "weights"; raises as ``load_table``."""
     dataset = find_dataset(name, kind="weights")
     return next(fetch(dataset, progress).rglob("*.safetensors"))
+
+
+def _say_drawn(dataset: Dataset, error: SourceError, what: str) -> None:
+    reasons = " / ".join(line.strip(" -") for line in str(error).splitlines() if line.startswith("  - "))
+    print(
+        f"PHANTOM DATA: '{dataset.name}' could not be fetched ({reasons}), so {what} drawn by a program; "
+        "results on them say nothing about patients."
+    )
+
+
+def _draw_table(dataset: Dataset) -> pd.DataFrame | dict[str, pd.DataFrame]:
+    if dataset.phantom == "readers":
+        return {file: table for file, table in reader_tables().items() if file != "truth"}
+    if dataset.phantom == "reports":
+        return report_labels()
+    raise SourceError(f"there is no phantom for '{dataset.name}'.\n{manual_steps(dataset)}")
 
 
 def _decode(dataset: Dataset, folders: list[Path], size: int) -> Cohort:
