@@ -121,7 +121,7 @@ def _say_drawn(dataset: Dataset, error: SourceError, what: str) -> None:
     reasons = " / ".join(line.strip(" -") for line in str(error).splitlines() if line.startswith("  - "))
     print(
         f"PHANTOM DATA: '{dataset.name}' could not be fetched ({reasons}), so {what} drawn by a program; "
-        "results on them say nothing about patients."
+        "results say nothing about patients."
     )
 
 
