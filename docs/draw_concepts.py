@@ -147,7 +147,25 @@ def resampling() -> None:
     save(figure, 4)
 
 
+def test_sets() -> None:
+    """A random test set with one ill film, an enriched one with half, and what may be read from each."""
+    figure, (axis,) = canvas(3.6)
+    axis.set(xlim=(-0.5, 17.5), ylim=(-2.9, 5.6))
+    row, column = np.divmod(np.arange(32), 8)
+    one, half = (row == 2) & (column == 5), (row + column) % 2 == 0
+    for x, is_ill, name in ((0, one, "random: one in 32 is ill"), (9.5, half, "enriched: half are ill")):
+        axis.plot(x + column[~is_ill], row[~is_ill], "s", ms=15, color=BLUE, label="healthy film" if x == 0 else None)
+        axis.plot(x + column[is_ill], row[is_ill], "^", ms=15, color=ORANGE, label="ill film" if x == 0 else None)
+        axis.text(x + 3.5, 3.75, name, ha="center", va="bottom", size=12)
+    axis.legend(loc="upper center", ncols=2, frameon=False, fontsize=10, bbox_to_anchor=(0.5, 1.06))
+    axis.text(
+        8.5, -1.35, "sensitivity, specificity, AUROC: read from both (one case says little)", ha="center", size=11
+    )
+    axis.text(8.5, -2.45, "PPV, accuracy: belong to one prevalence", ha="center", size=11, color=ORANGE, weight="bold")
+    save(figure, 6)
+
+
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
-    for draw in (look_first, one_class, weights, resampling):
+    for draw in (look_first, one_class, weights, resampling, test_sets):
         draw()
