@@ -2,9 +2,10 @@
 
     python benchmarks/lesson_06_seeds.py [--seeds 5] [--draws 5000] [--phantom]
 
-Same films and same sets as in the lesson; only the seed of weights, order and augmentation moves. Writes
-benchmarks/results/lesson-06-seeds.csv (seed, metric, clinic, half, restated: half at 10 %; baseline: its AUROC; torch). With --phantom
-it uses drawn films and writes nothing.
+Same films and same sets as in the lesson; only the seed of weights, order and augmentation moves. Writes into benchmarks/results
+lesson-06-seeds.csv (seed, metric, clinic, half, restated: half at 10 %, precision, torch; the AUROC of the simple baseline is a row
+of its own) and lesson-06-hernias.csv (how they are drawn, mean, deviation, few: share of sets with fewer than 15; low, high). With
+--phantom it uses drawn films and writes nothing.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from scipy.stats import hypergeom
 
 import medcourse as mc
 
-RESULTS = Path(__file__).parent / "results" / "lesson-06-seeds.csv"
+RESULTS = Path(__file__).parent / "results"
 METRICS = ["sensitivity", "specificity", "auroc", "ppv", "npv", "accuracy"]
 
 
@@ -45,12 +46,15 @@ def run(parts: dict[str, mc.Cohort], seed: int) -> pd.DataFrame:
         "restated": mc.evaluate(half, threshold, prevalence=0.1, ci=None),
     }
     table = pd.DataFrame({name: value["value"] for name, value in values.items()}).loc[METRICS]
-    baseline = mc.evaluate(mc.simple_baseline(parts["train"], parts["half"]), ci=None).loc["auroc", "value"]
-    return table.rename_axis("metric").reset_index().assign(seed=seed, baseline=baseline, torch=torch.__version__)
+    simple = {name: mc.simple_baseline(parts["train"], parts[name]) for name in ("clinic", "half")}
+    auroc = {name: mc.evaluate(pred, ci=None).loc["auroc", "value"] for name, pred in simple.items()}
+    table.loc["auroc of the simple baseline"] = [auroc["clinic"], auroc["half"], auroc["half"]]
+    precision = str(trainer.fabric.strategy.precision.precision)
+    return table.rename_axis("metric").reset_index().assign(seed=seed, precision=precision, torch=torch.__version__)
 
 
-def few_hernias(draws: int, phantom: bool) -> pd.Series:
-    """How often a test set of 10 % holds fewer than 15 hernia films: film by film (exact), and by patient (drawn)."""
+def hernias(draws: int, phantom: bool) -> pd.DataFrame:
+    """Hernia films in a test set of 10 %, drawn film by film (exact) and by patient (in draws, with a 95 % interval)."""
     films = mc.load_table("nih-chest-xray14-labels", phantom=phantom, progress=False)
     by_patient = films.groupby("group").agg(films=("y_Hernia", "size"), ill=("y_Hernia", "sum")).to_numpy(int)
     n_test = round(0.1 * len(films))
@@ -59,18 +63,13 @@ def few_hernias(draws: int, phantom: bool) -> pd.Series:
         size, ill = rng.permutation(by_patient).T
         counts.append(ill[: np.searchsorted(size.cumsum(), n_test) + 1].sum())
     few = np.mean(np.array(counts) < 15)
-    exact = hypergeom(len(films), by_patient[:, 1].sum(), n_test)
     error = 1.96 * np.sqrt(few * (1 - few) / draws)
-    return pd.Series(
-        {
-            "film by film": exact.cdf(14),
-            "by patient": few,
-            "low": few - error,
-            "high": few + error,
-            "deviation film by film": exact.std(),
-            "deviation by patient": np.std(counts),
-        }
-    )
+    exact = hypergeom(len(films), by_patient[:, 1].sum(), n_test)
+    rows = [
+        ("film by film, exact", exact.mean(), exact.std(), exact.cdf(14), exact.cdf(14), exact.cdf(14)),
+        (f"by patient, {draws} draws", np.mean(counts), np.std(counts), few, few - error, few + error),
+    ]
+    return pd.DataFrame(rows, columns=["drawn", "mean", "deviation", "few", "low", "high"])
 
 
 def main() -> None:
@@ -80,13 +79,16 @@ def main() -> None:
     parser.add_argument("--draws", type=int, default=5000)
     parser.add_argument("--phantom", action="store_true")
     asked = parser.parse_args()
-    print(few_hernias(asked.draws, asked.phantom).round(3).to_string(), flush=True)
+    counts = hernias(asked.draws, asked.phantom)
+    print(counts.round(3).to_string(index=False), flush=True)
     parts, tables = sets(asked.phantom), []
     for seed in range(asked.seeds):
         tables.append(run(parts, seed))
         print(tables[-1].round(3).to_string(index=False), flush=True)
     if not asked.phantom:
-        pd.concat(tables).to_csv(RESULTS, index=False, float_format="%.4g", lineterminator="\n")
+        for name, table in (("seeds", pd.concat(tables)), ("hernias", counts)):
+            path = RESULTS / f"lesson-06-{name}.csv"
+            table.to_csv(path, index=False, float_format="%.4g", lineterminator="\n")
 
 
 if __name__ == "__main__":

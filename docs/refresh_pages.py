@@ -1,7 +1,7 @@
 """Put what the executed lessons and the committed runs of the studies say into the pages that show it (`make build`).
 
-README gets the table of lessons, docs/FINDINGS.md lesson 02's before/after table with its ranges over seeds, docs/pictures its second
-figure, course/README.md the table with cost and data, docs/STUDIES.md the report of every study.
+README gets the table of lessons, docs/FINDINGS.md the before/after tables of lessons 02 and 06 with their ranges over seeds,
+docs/pictures the second figure of lesson 02, course/README.md the table with cost and data, docs/STUDIES.md the report of every study.
 
     python docs/refresh_pages.py [FOLDER]    # the repository, or a copy of it
 """
@@ -25,6 +25,15 @@ REPORT = re.compile(
     r"(<!-- medcourse reproduce (\S+) --size (\d+) --epochs (\d+) --device (\S+) -->\n).*?(<!-- end of report -->)",
     re.DOTALL,
 )
+
+# Lessons whose table of one run stands in docs/FINDINGS.md, and the columns of its file of other seeds.
+SEEDS = {
+    "02": ("02_single_class_collapse", {"at 0.5": "at 0.5", "chosen": "at its own threshold", "change": "change"}),
+    "06": (
+        "06_test_set_design",
+        {"clinic": "clinic (10 % ill)", "half": "half ill", "restated": "half ill, restated at 10 %"},
+    ),
+}
 
 
 def put(page: Path, begin: str, end: str, text: str) -> None:
@@ -50,10 +59,9 @@ def readme_row(meta: nbformat.NotebookNode, name: str) -> str:
     return f"| [{meta.number:02d} {meta.title}](course/notebooks/{name}.ipynb) | {meta.pitfall} | {meta.minutes} |"
 
 
-def ranges(path: Path) -> str:
-    """Lowest and highest value of each metric over the seeds of lesson 02's ResNet18."""
+def ranges(path: Path, columns: dict[str, str]) -> str:
+    """Lowest and highest value of each metric over the training seeds of a lesson; columns of the file by their names here."""
     table = pd.read_csv(path)
-    columns = {"at 0.5": "at 0.5", "chosen": "at its own threshold", "change": "change"}
     rows = {}
     for metric, of_metric in table.groupby("metric", sort=False):
         known = of_metric[list(columns)].rename(columns=columns)
@@ -78,11 +86,16 @@ def main(root: Path) -> None:
         path.stem: nbformat.read(path, as_version=4) for path in sorted((root / "course" / "solutions").glob("*.ipynb"))
     }
     cells = books["02_single_class_collapse"].cells
-    [table] = [cell.outputs[0].text for cell in cells if "before-after" in cell.metadata.get("tags", [])]
     findings = root / "docs" / "FINDINGS.md"
-    put(findings, "```text", "```", table.rstrip())
-    seeds = ranges(root / "benchmarks" / "results" / "lesson-02-seeds.csv")
-    put(findings, "<!-- lesson 02, other seeds -->", "<!-- end of other seeds -->", f"\n{seeds}\n")
+    results = root / "benchmarks" / "results"
+    for number, (name, columns) in SEEDS.items():
+        [shown] = [c for c in books[name].cells if "before-after" in c.metadata.get("tags", [])]
+        table = shown.outputs[0].get("text") or shown.outputs[0].data["text/plain"]
+        put(findings, f"<!-- lesson {number}, one run -->\n```text", "```", table.rstrip())
+        seeds = ranges(results / f"lesson-{number}-seeds.csv", columns)
+        put(findings, f"<!-- lesson {number}, other seeds -->", "<!-- end of other seeds -->", f"\n{seeds}\n")
+    hernias = pd.read_csv(results / "lesson-06-hernias.csv").round(3)
+    put(findings, "<!-- hernias in 10 % -->", "<!-- end of hernias -->", f"\n{markdown(hernias.set_index('drawn'))}\n")
     pictures = [
         o.data["image/png"] for cell in cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})
     ]
@@ -92,7 +105,6 @@ def main(root: Path) -> None:
     rows = [row(book.metadata.medcourse, name) for name, book in books.items()]
     put(root / "course" / "README.md", "|---|---|---|---|---|---|", "<!-- end of table -->", "\n".join(rows))
 
-    results = root / "benchmarks" / "results"
     page = root / "docs" / "STUDIES.md"
 
     def said(match: re.Match[str]) -> str:
