@@ -123,8 +123,8 @@ print(f"no hernia among 1,000 films: {hypergeom.pmf(0, n_films, n_hernia, 1000):
 print(f"no case among 1,000 films at 1 %: {0.99**1000:.5f}")
 
 # %% [markdown]
-# The copied example is wrong by a factor of ten. At 1 %, a random 1,000 nearly always holds some cases. For a rarer disease
-# or a smaller set, compare the lines above: a random test set may hold none. Then the
+# The copied example is wrong by a factor of ten. At 1 %, a random 1,000 nearly always holds some cases. With a rarer disease
+# or a smaller set, it may hold none. Then the
 # [sensitivity](../glossary.md#sensitivity) is not defined, and an [accuracy](../glossary.md#accuracy) near 1 says nothing.
 
 # %% [markdown] minutes=8
@@ -214,7 +214,7 @@ rows = {"film by film (exact)": [exact.mean(), exact.std(), exact.cdf(14)]}
 for name, counts in (("film by film", drawn), ("by patient", by_patient)):
     rows[f"{name} (2,000 draws)"] = [counts.mean(), counts.std(), (counts < 15).mean()]
 columns = ["mean", "standard deviation", "fewer than 15"]
-pd.DataFrame.from_dict(rows, orient="index", columns=columns).round(2)
+pd.DataFrame.from_dict(rows, orient="index", columns=columns).round(3)
 
 # %%
 figure, axis = plt.subplots(figsize=(7, 2.8), layout="constrained")
@@ -230,9 +230,9 @@ axis.legend(fontsize=8);
 # **Figure 1.** Hernia films in a test set of 10 %. Drawn by patient, the mean is nearly the same, but the counts spread
 # further, so more test sets lie to the left of the line.
 #
-# Film by film, formula and simulation agree. By patient we know no short formula, so we simulate. A patient comes with all films
+# Film by film, formula and simulation agree up to chance. By patient there is no short formula. A patient comes with all films
 # or with none. That is why the counts spread. More films of the same patient tell little more about the model. **Count ill
-# patients, not ill films.** And do not leave their number to chance.
+# patients, not ill films.**
 
 # %% [markdown] minutes=6 core=true
 # ## 3 Draw the test set first
@@ -297,7 +297,7 @@ in_clinic, in_half = trainer.predict(clinic), trainer.predict(half)
 guess_differs = None  # write "sensitivity", "auroc" or "ppv" here
 
 # %%
-metrics = ["sensitivity", "specificity", "auroc", "ppv", "accuracy"]
+metrics = ["sensitivity", "specificity", "auroc", "ppv", "npv", "accuracy"]
 report = {"clinic": mc.evaluate(in_clinic, threshold), "half": mc.evaluate(in_half, threshold)}
 value = pd.DataFrame({name: table["value"] for name, table in report.items()})
 gap = (value["half"] - value["clinic"]).abs()
@@ -316,8 +316,8 @@ mc.side_by_side(report, metrics=metrics)
 #   values differ by chance.
 # - The PPV divides by *all* that are called ill. In `half` there are few false alarms among them, because there are few
 #   healthy children.
-# - The accuracy is the mean of sensitivity and specificity, weighted by the shares of ill and healthy. So it moves as far
-#   as these two differ. Compare each with calling nobody ill.
+# - The accuracy is the mean of sensitivity and specificity, weighted by the shares of ill and healthy. So it moves only
+#   as far as these two differ. Compare each with calling nobody ill.
 # - Look at the intervals of the sensitivity. Which set has more ill children?
 #
 # The [simple baseline](../glossary.md#baseline) knows brightness and border only. Its AUROC tells how easy these films are.
@@ -330,18 +330,19 @@ mixed = prevalence * sensitivity + (1 - prevalence) * specificity
 figure, axis = plt.subplots(figsize=(7, 3), layout="constrained")
 axis.plot(prevalence, at_each.ppv, color=mc.plot.ORANGE, label="PPV")
 axis.plot(prevalence, mixed, color=mc.plot.BLUE, linestyle="--", label="accuracy")
+axis.plot(prevalence, 1 - prevalence, "k:", label="accuracy of calling nobody ill")
 for name, at, marker in (("clinic", 0.1, "o"), ("half", 0.5, "s")):
-    measured = report[name].loc[["ppv", "accuracy"]]
-    for (_, row), colour in zip(measured.iterrows(), (mc.plot.ORANGE, mc.plot.BLUE)):
+    for metric, colour, aside in (("ppv", mc.plot.ORANGE, 0), ("accuracy", mc.plot.BLUE, 0.015)):
+        row = report[name].loc[metric]
         bars = [[row["value"] - row["low"]], [row["high"] - row["value"]]]
-        axis.errorbar(at, row["value"], yerr=bars, fmt=marker, color=colour, capsize=3)
+        axis.errorbar(at + aside, row["value"], yerr=bars, fmt=marker, color=colour, capsize=3)
 axis.set(xlabel="prevalence (share of ill in the test set)", ylabel="value", ylim=(0, 1.02))
-axis.legend(loc="lower right");
+axis.legend(loc="lower left", bbox_to_anchor=(0.2, 0));
 
 # %% [markdown]
 # **Figure 2.** Lines: PPV and accuracy that follow from the sensitivity and specificity of `half`, at each prevalence. Points:
-# measured in `clinic` (circles) and in `half` (squares), with 95 % intervals by child. The PPV falls steeply where the disease
-# is rare.
+# measured in `clinic` (circles) and in `half` (squares), with 95 % intervals by child (accuracy: a little to the right). The PPV
+# falls steeply where the disease is rare. There, calling nobody ill is hard to beat in accuracy.
 #
 # ### Exercise 3 (explain): why is the PPV lower in the clinic?
 #
@@ -410,7 +411,7 @@ mc.side_by_side(report, metrics=metrics)
 # %% [markdown] minutes=8
 # ## 5 How many cases do you need?
 #
-# You want the sensitivity to within 5 points up or down, with 95 % confidence. For a sensitivity *s* and *n* ill patients (one
+# You want the sensitivity within ± 5 points, with 95 % confidence. For a sensitivity *s* and *n* ill patients (one
 # film each), half the width of the interval is about 1.96 times the square root of *s* (1 - *s*) / *n*.
 #
 # ### Exercise 4 (explain): few cases, or low prevalence?
@@ -547,17 +548,17 @@ mc.checks.verdicts({
     "drawn by patient, the number of hernia films spreads further than film by film": bool(
         by_patient.std() > 1.2 * exact.std()
     ),
-    "and fewer than 15 hernia films are more likely": bool(few > exact.cdf(14)),
+    "drawn by patient, fewer than 15 hernia films are more likely": bool(few > exact.cdf(14)),
     "the network ranks the half-ill set better than the simple baseline does": (
         value.loc["auroc", "half"] - simple_auroc, ">", 0
     ),
     "the PPV is higher in the half-ill set than in the clinic": (
         value.loc["ppv", "half"] - value.loc["ppv", "clinic"], ">", 0
     ),
-    "it differs more than the sensitivity and the AUROC do": (
+    "the PPV differs more than the sensitivity and the AUROC do": (
         gap["ppv"], ">", gap[["sensitivity", "auroc"]].max()
     ),
-    "restated at 10 %, it is nearer to that of the clinic": (
+    "restated at 10 %, the PPV is nearer to that of the clinic": (
         abs(restated - value.loc["ppv", "clinic"]), "<", gap["ppv"]
     ),
     "more ill children give a narrower interval of the sensitivity": (
