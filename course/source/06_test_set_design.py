@@ -305,9 +305,11 @@ most = gap[["sensitivity", "auroc", "ppv"]].idxmax()
 print(f"differs most: your guess {guess_differs}, this run {most} (by {gap[most]:.2f})")
 nobody = [1 - part.targets.mean() for part in (clinic, half)]
 print("accuracy of calling nobody ill: clinic {:.2f}, half {:.2f}".format(*nobody))
-simple_half = mc.simple_baseline(train, half)
-simple_auroc = mc.evaluate(simple_half, ci=None).loc["auroc", "value"]
-print(f"AUROC of the simple baseline on half: {simple_auroc:.2f}")
+simple = {}
+for name in ("clinic", "half"):
+    baseline = mc.simple_baseline(train, parts[name])
+    simple[name] = mc.evaluate(baseline, ci=None).loc["auroc", "value"]
+print("AUROC of the simple baseline: clinic {clinic:.2f}, half {half:.2f}".format(**simple))
 mc.side_by_side(report, metrics=metrics)
 
 # %% [markdown]
@@ -549,8 +551,8 @@ mc.checks.verdicts({
         by_patient.std() > 1.2 * exact.std()
     ),
     "drawn by patient, fewer than 15 hernia films are more likely": bool(few > exact.cdf(14)),
-    "the network ranks the half-ill set better than the simple baseline does": (
-        value.loc["auroc", "half"] - simple_auroc, ">", 0
+    "on real films the network ranks the half-ill set better than the simple baseline": (
+        half.is_phantom or (value.loc["auroc", "half"] - simple["half"], ">", 0)
     ),
     "the PPV is higher in the half-ill set than in the clinic": (
         value.loc["ppv", "half"] - value.loc["ppv", "clinic"], ">", 0
