@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from medcourse.imbalance.weights import pos_neg_weights as pos_neg_weights
     from medcourse.networks.models import build_model as build_model
     from medcourse.networks.saving import load_model as load_model
+    from medcourse.studies.stored import stored_results as stored_results
     from medcourse.teaching import checks as checks
     from medcourse.training.augmentation import Augmentation as Augmentation
     from medcourse.training.trainer import Trainer as Trainer
@@ -94,6 +95,7 @@ _HOME = {
     "Augmentation": "training.augmentation",
     "build_model": "networks.models",
     "load_model": "networks.saving",
+    "stored_results": "studies.stored",
     "Trainer": "training.trainer",
 }
 _ROOMS = {

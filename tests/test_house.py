@@ -87,12 +87,12 @@ def test_importing_medcourse_loads_nothing_heavy():
     assert not [name for name in loaded if name.startswith("medcourse.")]
 
 
-def test_the_wheel_holds_the_types_the_manifest_and_every_module(tmp_path):
+def test_the_wheel_holds_the_types_the_manifest_stored_results_and_every_module(tmp_path):
     command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    assert {"medcourse/py.typed", "medcourse/data_manifest.yaml"} <= held
+    assert {"medcourse/py.typed", "medcourse/data_manifest.yaml", "medcourse/results/chest-resampling.csv"} <= held
     assert {str(path.relative_to(ROOT)) for path in MODULES} <= held
 
 

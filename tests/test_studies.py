@@ -21,6 +21,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 from typer.testing import CliRunner
 
+import medcourse as mc
 from medcourse import cli
 from medcourse.errors import ArgumentError, EvaluationError, TrainingError
 from medcourse.evaluation.predictions import Predictions
@@ -358,3 +359,11 @@ def test_what_is_left_after_the_correction():
     assert significant_after_correction({"arm": over_seeds([-0.1, 0.1])}) == "none"
     assert significant_after_correction({"one seed": over_seeds([0.4])}) == "cannot be judged from one seed"
     assert significant_after_correction({"alike": over_seeds([0.0, 0.0])}) == "none"
+
+
+def test_stored_results_are_the_committed_rows():
+    rows = mc.stored_results("chest-resampling")
+    assert {"arm", "seed", "metric", "value"} <= set(rows)
+    assert {"border share gradcam", "border share uniform"} <= set(rows["metric"])
+    with pytest.raises(ArgumentError, match=r"must be one of .*chest-resampling, .*skin-forum"):
+        mc.stored_results("chest")
