@@ -108,6 +108,16 @@ def test_the_heart_lies_to_the_image_s_right_and_the_right_dome_higher():
     assert np.mean(sides) > 0.9
 
 
+def test_an_effusion_lies_on_one_side_and_a_patient_keeps_it():
+    cohort = mc.phantom.chest(40, 2, prevalence=1, size=32, finding="Effusion", seed=2)
+    assert cohort.classes == ("NORMAL", "EFFUSION")
+    masks = np.asarray(cohort.masks)
+    left = masks[:, :, :16].any((1, 2))  # of the image
+    assert (left != masks[:, :, 16:].any((1, 2))).all()
+    assert 0.2 < left.mean() < 0.8
+    assert (left[::2] == left[1::2]).all()
+
+
 def test_marker_and_necklace_are_where_they_belong():
     plain, _ = film()
     for changed, rows, columns in (
@@ -439,6 +449,7 @@ def test_reader_tables_have_the_files_columns_and_types_of_the_real_ones():
         ("chest", {"marker_link": 2}, "marker_link"),
         ("chest", {"brightness": 1.5}, "brightness=1.5"),
         ("chest", {"size": 0}, "size=0"),
+        ("chest", {"finding": "Fracture"}, "finding='Fracture'"),
         ("chest", {"seed": -1}, "seed=-1"),
         ("skin", {"images": True}, "images=True"),
         ("skin", {"camera_link": 1.1}, "camera_link=1.1"),

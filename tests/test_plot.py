@@ -101,4 +101,33 @@ def test_maps_lie_over_their_images_and_lines_round_their_masks():
 def test_maps_that_do_not_fit(arguments):
     with pytest.raises(ExplanationError, match=r"the images of the cohort need \(5, 32, 32\)"):
         plot.maps(make_cohort(5, size=32), **({"maps": np.ones((5, 32, 32))} | arguments))
+
+
+def test_augmentations_stand_beside_each_image():
+    pictures = (np.arange(2 * 256).reshape(2, 1, 16, 16) % 256).astype(np.uint8)
+    axes = plot.augmentations("chest", pictures, draws=4)
+    assert axes.shape == (2, 5)
+    shown = [[axis.get_images()[0].get_array() for axis in row] for row in axes]
+    for row, picture in zip(shown, pictures, strict=True):
+        assert np.allclose(row[0] * 255, picture[0]), "as taken"
+        assert len({drawn.tobytes() for drawn in row}) == 5, "every draw is another"
+    again = plot.augmentations(mc.Augmentation("chest"), pictures, draws=4)
+    assert np.array_equal(again[1, 4].get_images()[0].get_array(), shown[1][4]), "the seed fixes the draws"
+    coloured = plot.augmentations("histology", pictures.repeat(3, axis=1), draws=1)
+    assert coloured[0, 1].get_images()[0].get_array().shape == (16, 16, 3)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"images": np.zeros((1, 1, 8, 8))}, "float64 of shape"),
+        ({"images": np.zeros((9, 1, 8, 8), np.uint8)}, "1 to 8 images"),
+        ({"images": np.zeros((8, 8), np.uint8)}, "N x C x H x W"),
+        ({"draws": 0}, "draws=0"),
+        ({"policy": "knee"}, "policy='knee'"),
+    ],
+)
+def test_augmentations_of_something_else_are_refused(wrong: dict, named: str):
+    with pytest.raises(ArgumentError, match=named):
+        plot.augmentations(**({"policy": "chest", "images": np.zeros((1, 1, 8, 8), np.uint8)} | wrong))
     assert not plt.get_fignums()

@@ -120,10 +120,20 @@ def test_an_identity_policy_changes_nothing():
     assert torch.allclose(still(images), images, atol=1e-5)
 
 
+def test_a_policy_tells_its_parameters():
+    of = {name: Augmentation(name).parameters for name in ("chest", "skin", "histology")}
+    assert of["chest"]["rotation"] == 7
+    assert [parameters["flip"] for parameters in of.values()] == [False, True, True]
+    assert Augmentation("chest", **of["histology"]).parameters == of["histology"]
+    told = Augmentation.__doc__ or ""
+    assert all(f"``{name}``" in told for name in of["chest"]), "each has its reason in the docstring"
+
+
 def test_a_mirror_on_lateral_images_is_refused():
     films = make_cohort(20, laterality=True)
-    for policy in (Augmentation("chest", flip=True), "skin"):
-        with pytest.raises(LateralityError, match="dextrocardia"):
+    vertical = Augmentation("chest", flip_vertical=True)  # a left-right flip, turned by 180 degrees
+    for policy, off in ((Augmentation("chest", flip=True), "flip"), (vertical, "flip_vertical"), ("skin", "flip")):
+        with pytest.raises(LateralityError, match=rf"situs inversus.* Use {off}=False"):
             fit(films, augment=policy)
     fit(films, augment=Augmentation("chest", flip=True, allow_laterality_flip=True), epochs=1)
     fit(films, augment="chest", epochs=1)

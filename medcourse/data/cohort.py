@@ -32,7 +32,7 @@ class Cohort:
             table has ``y_<class>`` for every class and no ``label``, else binary for two classes, multiclass for more.
         masks: uint8, N x H x W, 1 inside and 0 outside, or None.
         name: for messages.
-        laterality: left and right mean something in these images (a mirrored chest film shows dextrocardia).
+        laterality: left and right mean something in these images (a mirrored chest film shows the heart on the wrong side).
         is_phantom: drawn, not real.
 
     Attributes:

@@ -5,7 +5,7 @@ then light and colour, on whatever device the batch lies.
 """
 
 import math
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any
 
 import torch
@@ -59,17 +59,31 @@ _DARKEST = 1 / 255  # a black pixel has no logarithm
 class Augmentation:
     """Random changes that leave the diagnosis alone: float images in [0, 1], N x C x H x W, to the same.
 
+    What each parameter is for, and its value in "chest", "skin" and "histology":
+
+    - ``rotation`` (7, 180, 180 degrees; drawn from -rotation to rotation): nobody stands quite straight before the detector,
+      but a film has an up. A dermatoscope and a slide have none.
+    - ``shift`` (0.05 of the side in all): no two pictures are aimed at the same point. More would cut off what counts.
+    - ``zoom`` (0.08, 0.12, 0.1): distance and body size differ. Little, because the size of a heart, a mole or a nucleus is a
+      sign itself.
+    - ``brightness`` (0.06, 0.05, 0.03 of the range) and ``contrast`` (0.12, 0.1, 0.08): exposure, lamp and processing
+      differ. Little, because brightness is density: a white lung is a finding, a dark nucleus, too.
+    - ``colour`` (0, 0.05, 0.03; a factor for each channel): lamps and white balance differ. Little, because colour is a sign
+      of melanoma. A film has none.
+    - ``stain`` (0, 0, 0.2; factors for haematoxylin and eosin): each laboratory stains in its own way. In optical density, by
+      colour deconvolution (Ruifrok & Johnston 2001, Anal Quant Cytol Histol 23:291); as augmentation Tellez et al. 2018,
+      IEEE Trans Med Imaging 37:2126. For RGB images.
+    - ``flip`` and ``flip_vertical`` (off, on, on; each for one image in two): skin and tissue look alike in a mirror. A chest
+      does not: heart, stomach and liver change sides, as in situs inversus totalis. (In isolated dextrocardia only the
+      heart does, so no mirror makes that.) A vertical flip is a mirror, too: it is a left-right flip, turned by 180 degrees.
+
     Args:
-        policy: "chest" (turns a little, shifts, zooms, brightness, contrast; never mirrors), "skin" (turns fully, flips,
-            varies colour as well) or "histology" (as "skin", and varies the amounts of haematoxylin and eosin in optical
-            density: colour deconvolution, Ruifrok & Johnston 2001, Anal Quant Cytol Histol 23:291; as augmentation
-            Tellez et al. 2018, IEEE Trans Med Imaging 37:2126). Stain is for RGB images.
+        policy: "chest", "skin" or "histology".
         allow_laterality_flip: mirror even images in which left and right mean something (to see what that does).
-        **changes: fields of the policy by name: rotation (degrees), shift, zoom, contrast, colour, stain (shares),
-            brightness (of the full range), flip, flip_vertical (bool).
+        **changes: parameters by name, for example ``rotation=3``.
 
     Raises:
-        ArgumentError: unknown policy or field.
+        ArgumentError: unknown policy or parameter.
     """
 
     def __init__(self, policy: str, *, allow_laterality_flip: bool = False, **changes: Any) -> None:
@@ -82,6 +96,11 @@ class Augmentation:
     def __repr__(self) -> str:
         return f"Augmentation({self.name!r}: {self._policy})"
 
+    @property
+    def parameters(self) -> dict[str, float | bool]:
+        """Every parameter of the policy by name, those at 0 and off, too."""
+        return asdict(self._policy)
+
     def check(self, cohort: Cohort) -> None:
         """Refuse a mirror flip on a cohort in which left and right mean something, and stain on a grey one.
 
@@ -91,11 +110,13 @@ class Augmentation:
         """
         if self._policy.stain and cohort.channels != 3:
             raise TrainingError(f"{cohort.name} has {cohort.channels} channel(s): {self._no_stain()}")
-        if self._policy.flip and cohort.laterality and not self.allow_laterality_flip:
+        mirrors = [name for name in ("flip", "flip_vertical") if getattr(self._policy, name)]
+        if mirrors and cohort.laterality and not self.allow_laterality_flip:
+            off = ", ".join(f"{name}=False" for name in mirrors)
             raise LateralityError(
-                f"the policy '{self.name}' mirrors images left to right, but {cohort.name} declares laterality: a mirrored "
-                "chest film shows the heart on the right (dextrocardia). Use flip=False, or "
-                "allow_laterality_flip=True if that is what you want to study."
+                f"the policy '{self.name}' mirrors images, but {cohort.name} declares laterality: a mirrored chest film shows "
+                "heart, stomach and liver on the wrong sides (as in situs inversus totalis). A vertical flip is a mirror, too. "
+                f"Use {off}, or allow_laterality_flip=True if that is what you want to study."
             )
 
     def __call__(self, images: Tensor, generator: torch.Generator | None = None) -> Tensor:

@@ -5,7 +5,7 @@ text, made of its titles, labels and legends.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -15,11 +15,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from medcourse import arguments
 from medcourse.data.cohort import Cohort
-from medcourse.errors import EvaluationError, ExplanationError
+from medcourse.errors import ArgumentError, EvaluationError, ExplanationError
 from medcourse.evaluation.intervals import number_of
 from medcourse.evaluation.predictions import Predictions
 from medcourse.evaluation.side_by_side import Comparisons, panels_of
 from medcourse.viewing.alt_text import show_figures_with_alt_text
+
+if TYPE_CHECKING:
+    from medcourse.training.augmentation import Augmentation
 
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#777777"
 _MARKERS = "os^D"
@@ -94,6 +97,52 @@ def maps(
         axis.imshow(value, cmap="viridis", vmin=0, vmax=1, alpha=np.clip(0.6 * value, 0, 1))
         if line.any() and not line.all():
             axis.contour(line, levels=[0.5], colors=ORANGE, linewidths=1.2)
+    return axes
+
+
+def augmentations(
+    policy: "str | Augmentation", images: ArrayLike, draws: int = 6, seed: int = 0, inches: float = 1.2
+) -> NDArray[Any]:
+    """Each image as it was taken, and beside it what a policy makes of it.
+
+    Look before you train: would a doctor still say the same of every picture? Nothing is refused here, so that a mirror can
+    be seen, too; ``mc.Trainer`` asks for the cohort's laterality.
+
+    Args:
+        policy: a policy's name, or an ``mc.Augmentation``.
+        images: uint8, N x C x H x W, for example ``cohort.images[:3]``; at most 8.
+        draws: pictures made of each image, 1 or more.
+        seed: of the draws.
+        inches: width of one picture.
+
+    Returns:
+        An array of Axes, one row for each image.
+
+    Raises:
+        ArgumentError: an unknown policy, no or too many draws, or not 1 to 8 images of that shape and type.
+        TrainingError: the policy varies stain, and the images have no colour.
+    """
+    import torch  # takes seconds, and the other plots do without
+
+    from medcourse.training.augmentation import Augmentation
+
+    shown = np.asarray(images)
+    if shown.dtype != np.uint8 or shown.ndim != 4 or not 1 <= len(shown) <= 8:
+        raise ArgumentError(
+            f"images= is {shown.dtype} of shape {shown.shape}; give 1 to 8 images as uint8, N x C x H x W: cohort.images[:3]"
+        )
+    draws = arguments.whole_number("draws", draws, least=1)
+    augment = Augmentation(policy) if isinstance(policy, str) else policy
+    taken = torch.from_numpy(shown) / 255
+    rng = torch.Generator().manual_seed(arguments.whole_number("seed", seed))
+    columns = [taken, *(augment(taken, rng) for _ in range(draws))]
+    size = (inches * len(columns), inches * len(shown) + 0.2)
+    _, axes = plt.subplots(len(shown), len(columns), figsize=size, squeeze=False, layout="constrained")
+    for k, pictures in enumerate(columns):
+        for axis, picture in zip(axes[:, k], pictures, strict=True):
+            axis.imshow(picture.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
+            axis.set_axis_off()
+        axes[0, k].set_title(f"draw {k}" if k else "as taken", fontsize=8)
     return axes
 
 

@@ -154,14 +154,16 @@ def chest_films(
     brightness: float,
     necklace: float,
     seed: int,
+    finding: str = "Pneumonia",
 ) -> Drawing:
     """Films with every cause set by hand, and the causes as columns: see ``mc.phantom.chest``."""
     ill = some(patients, prevalence, stream(seed, 16))
     per_patient = np.full(patients, films_per_patient)
-    drawn = films(np.where(ill, "Pneumonia", ""), per_patient, site_link, marker_link, brightness, necklace, seed)
+    drawn = films(np.where(ill, finding, ""), per_patient, site_link, marker_link, brightness, necklace, seed)
+    classes = ("NORMAL", finding.upper())
     table = pd.DataFrame(
         {
-            "label": np.where(ill, "PNEUMONIA", "NORMAL")[drawn.patient],
+            "label": np.where(ill, classes[1], classes[0])[drawn.patient],
             "group": [f"PHANTOM_P{p:05d}" for p in drawn.patient],
             "site": np.where(drawn.site_b, "B", "A"),
             "marker": drawn.marker,
@@ -170,4 +172,4 @@ def chest_films(
         },
         index=pd.Index([f"PHANTOM_{row:05d}" for row in range(len(drawn.patient))], name="image_id"),
     )
-    return Drawing(table, ("NORMAL", "PNEUMONIA"), "L", drawn.draw, laterality=True)
+    return Drawing(table, classes, "L", drawn.draw, laterality=True)

@@ -9,10 +9,11 @@ from functools import partial
 import numpy as np
 import pandas as pd
 
-from medcourse.arguments import share, whole_number
+from medcourse.arguments import one_of, share, whole_number
 from medcourse.data.cohort import Cohort
 from medcourse.data.phantom.canvas import Drawing
 from medcourse.data.phantom.chest import chest_films, nih_films, pneumonia_films
+from medcourse.data.phantom.film import FINDINGS
 from medcourse.data.phantom.patches import blood_cells, tissue_patches
 from medcourse.data.phantom.readers import reader_tables
 from medcourse.data.phantom.skin import skin_lesions, skin_photographs
@@ -41,9 +42,10 @@ def chest(
     marker_link: float = 0.0,
     brightness: float = 0.1,
     necklace: float = 0.0,
+    finding: str = "Pneumonia",
     seed: int = 0,
 ) -> Cohort:
-    """Frontal chest films, NORMAL or PNEUMONIA (opacities in the lungs; ``masks`` hold them exactly).
+    """Frontal chest films, NORMAL or with one finding, PNEUMONIA unless told otherwise (``masks`` hold it exactly).
 
     Patients have an anatomy of their own, the same on each of their films; position, exposure, collimation and noise
     are the film's. Columns: label, group (the patient), site ("A" or "B"), marker, necklace, sex.
@@ -60,6 +62,8 @@ def chest(
         brightness: 0 to 1, by how much of the grey range films of site B are brighter (and by which share flatter)
             than those of site A; 0 makes the sites look alike, above 0.5 much is plain black or white.
         necklace: 0 to 1, share of patients who wear a necklace on all of their films.
+        finding: what the ill have: "Pneumonia", "Effusion" (fluid above one half of the diaphragm, left or right by
+            chance), or another of the findings that are drawn. Its name in capitals is the positive class.
         seed: 0 or more.
 
     Returns:
@@ -71,7 +75,10 @@ def chest(
     _check(seed, patients=patients, films_per_patient=films_per_patient)
     _check_shares(prevalence=prevalence, site_link=site_link, marker_link=marker_link, brightness=brightness)
     _check_shares(necklace=necklace)
-    drawing = chest_films(patients, films_per_patient, prevalence, site_link, marker_link, brightness, necklace, seed)
+    one_of("finding", finding, FINDINGS)
+    drawing = chest_films(
+        patients, films_per_patient, prevalence, site_link, marker_link, brightness, necklace, seed, finding
+    )
     return _cohort(drawing, size, "phantom chest films")
 
 
