@@ -165,7 +165,40 @@ def test_sets() -> None:
     save(figure, 6)
 
 
+def torso(axis: Axes, x: float, y: float, side: int) -> None:
+    """A schematic chest film: two lungs, the heart and the stomach's air on one side (1: the image's right)."""
+    angle = np.linspace(0, 2 * np.pi, 60)
+    axis.fill_between([x - 1.25, x + 1.25], y - 1.35, y + 1.35, color="black")
+    axis.fill(x + 1.1 * np.cos(angle), y + 0.1 + 1.2 * np.sin(angle), color="0.75")
+    for lung in (-1, 1):
+        axis.fill(x + lung * 0.52 + 0.36 * np.cos(angle), y + 0.25 + 0.85 * np.sin(angle), color="0.25")
+    axis.fill(x + side * 0.28 + 0.42 * np.cos(angle), y - 0.2 + 0.42 * np.sin(angle), color="white")
+    axis.fill(x + side * 0.5 + 0.2 * np.cos(angle), y - 0.85 + 0.11 * np.sin(angle), color="0.3")
+
+
+def mirrored() -> None:
+    """With the flip, each picture comes with both answers."""
+    figure, (axis,) = canvas(3.6)
+    axis.set(xlim=(-4.2, 8.4), ylim=(-5.4, 2.2), aspect="equal")
+    axis.text(0, 1.75, "the film", ha="center", size=11)
+    axis.text(3.6, 1.75, "the flip makes", ha="center", size=11)
+    rows = (
+        (0, 1, "one child,\nfilm as taken", "as taken", BLUE),
+        (-3.3, -1, "another child,\nwe mirrored it", "mirrored", ORANGE),
+    )
+    for y, side, name, answer, colour in rows:
+        for x, shown in ((0, side), (3.6, -side)):
+            torso(axis, x, y, shown)
+        axis.text(-2.75, y, name, ha="center", va="center", size=11)
+        axis.annotate("", (2.2, y), (1.4, y), arrowprops={"arrowstyle": "->", "color": GREY, "lw": 2})
+        axis.text(6.7, y, f'answer for both:\n"{answer}"', ha="center", va="center", size=12, color=colour)
+    axis.text(
+        2, -5.3, "Both pictures come with both answers. Nothing is left to learn.", ha="center", size=12, style="italic"
+    )
+    save(figure, 9)
+
+
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
-    for draw in (look_first, one_class, weights, resampling, test_sets):
+    for draw in (look_first, one_class, weights, resampling, test_sets, mirrored):
         draw()

@@ -1,7 +1,8 @@
 """Put what the executed lessons and the committed runs of the studies say into the pages that show it (`make build`).
 
-README gets the table of lessons, docs/FINDINGS.md the before/after tables of lessons 02 and 06 with their ranges over seeds,
-docs/pictures the second figure of lesson 02, course/README.md the table with cost and data, docs/STUDIES.md the report of every study.
+README gets the table of lessons, docs/FINDINGS.md the before/after tables of lessons 02 and 06 with their ranges over seeds and lesson
+09's means, docs/pictures the second figure of lesson 02, course/README.md the table with cost and data, docs/STUDIES.md the report of
+every study.
 
     python docs/refresh_pages.py [FOLDER]    # the repository, or a copy of it
 """
@@ -13,6 +14,7 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
+from scipy import stats
 
 from medcourse.data.manifest import find_dataset
 from medcourse.studies import STUDIES, find_study
@@ -74,6 +76,25 @@ def ranges(path: Path, columns: dict[str, str]) -> str:
     return f"{markdown(pd.DataFrame.from_dict(rows, orient='index').rename_axis('metric'))}\n\n{took}"
 
 
+def flips(path: Path) -> str:
+    """Mean AUROC of lesson 09's networks over the seeds, with and without the flip, with 95 % intervals (Student's t)."""
+    table = pd.read_csv(path)
+    rows = {}
+    for metric, of_metric in table.groupby("metric", sort=False):
+        arms = {arm: rows.set_index("seed")["auroc"] for arm, rows in of_metric.groupby("arm", sort=False)}
+        arms["difference"] = arms["with the flip"] - arms["without the flip"]
+        rows[metric] = {arm: in_words(values, "+" * (arm == "difference")) for arm, values in arms.items()}
+    took = f"{table['seed'].nunique()} seeds, torch {table['torch'].iloc[0]}; in brackets the 95 % interval of the mean"
+    return f"{markdown(pd.DataFrame.from_dict(rows, orient='index').rename_axis('AUROC'))}\n\n{took}"
+
+
+def in_words(values: pd.Series, sign: str) -> str:
+    """Mean and its 95 % interval over seeds."""
+    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / len(values) ** 0.5
+    mean, low, high = (f"{number:{sign}.2f}" for number in (values.mean(), values.mean() - half, values.mean() + half))
+    return f"{mean} [{low}, {high}]"
+
+
 def runs_of(results: Path, study: str, size: int, epochs: int, device: str) -> Runs:
     """The committed runs of a study; those on drawn images where there are no others."""
     name = study if (results / f"{study}.csv").exists() else f"{study} (phantom)"
@@ -96,6 +117,8 @@ def main(root: Path) -> None:
         put(findings, f"<!-- lesson {number}, other seeds -->", "<!-- end of other seeds -->", f"\n{seeds}\n")
     hernias = pd.read_csv(results / "lesson-06-hernias.csv").round(3)
     put(findings, "<!-- hernias in 10 % -->", "<!-- end of hernias -->", f"\n{markdown(hernias.set_index('drawn'))}\n")
+    sides = flips(results / "lesson-09-seeds.csv")
+    put(findings, "<!-- lesson 09, seeds -->", "<!-- end of lesson 09 -->", f"\n{sides}\n")
     pictures = [
         o.data["image/png"] for cell in cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})
     ]

@@ -60,6 +60,13 @@ def test_it_learns_every_finding_and_predicts_each():
     assert np.mean(aurocs) == pytest.approx(run.history.loc[run.best_epoch, "val_auroc"])
 
 
+def test_columns_in_another_order_than_the_classes():
+    table = pd.DataFrame({"group": ["a", "b"], "y_mass": [1.0, 0.0], "y_edema": [0.0, 1.0]}, index=["i", "j"])
+    cohort = Cohort(np.zeros((2, 1, 16, 16), np.uint8), table, ("edema", "mass"))
+    trained(cohort, None, epochs=1)
+    assert cohort.targets.tolist() == [[0, 1], [1, 0]]
+
+
 def test_one_finding_alone_is_multilabel_too():
     train = films().relabel({"mass": "mass"})
     trainer, run = trained(train, train)
