@@ -536,7 +536,7 @@ mc.checks.that(True, "", correct="A, B and E change what the answer hangs on; C 
 # %% [markdown]
 # So the guard may be lifted for a reason. The films of plan D declare laterality, since a report names the
 # side. For this question the flip is right, and you write the reason beside `allow_laterality_flip=True`. Another way
-# is to declare what the pictures show. Cut one lung out of each film: the patch shows no heart, and a mirrored right
+# is to declare what the pictures show. Cut one lung out of each film: the patch shows hardly any heart, and a mirrored right
 # lung looks like a left one. For "is there an opacity?" the flip is safe:
 
 # %%

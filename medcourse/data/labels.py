@@ -109,10 +109,8 @@ def check_rows(table: pd.DataFrame, classes: Sequence[str], task: Task, error: E
 def targets_of(table: pd.DataFrame, classes: Sequence[str], task: Task) -> NDArray[Any]:
     """int64, N: the position of each label in ``classes``; multilabel: float64, N x K, 1, 0 or NaN (not assessed)."""
     if task == "multilabel":
-        found = table[label_columns(classes, task)].to_numpy(dtype=np.float64, na_value=np.nan)
-        return np.ascontiguousarray(
-            found
-        )  # of columns in another order pandas gives a reversed view, which torch refuses
+        # columns in another order than the classes come as a reversed view, which torch refuses
+        return np.ascontiguousarray(table[label_columns(classes, task)].to_numpy(dtype=np.float64, na_value=np.nan))
     return pd.Categorical(table["label"], categories=list(classes)).codes.astype(np.int64)
 
 
