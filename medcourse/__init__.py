@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from medcourse.evaluation.metrics import compare as compare
     from medcourse.evaluation.metrics import evaluate as evaluate
     from medcourse.evaluation.predictions import Predictions as Predictions
+    from medcourse.evaluation.repeated_splits import corrected_interval as corrected_interval
     from medcourse.evaluation.side_by_side import side_by_side as side_by_side
     from medcourse.evaluation.thresholds import choose_threshold as choose_threshold
     from medcourse.evaluation.thresholds import confusion as confusion
@@ -72,6 +73,7 @@ _HOME = {
     "compare": "evaluation.metrics",
     "evaluate": "evaluation.metrics",
     "Predictions": "evaluation.predictions",
+    "corrected_interval": "evaluation.repeated_splits",
     "side_by_side": "evaluation.side_by_side",
     "choose_threshold": "evaluation.thresholds",
     "confusion": "evaluation.thresholds",

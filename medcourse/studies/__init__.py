@@ -8,7 +8,7 @@ from medcourse.arguments import one_of
 if TYPE_CHECKING:
     from medcourse.studies.study import Study
 
-STUDIES = ("one-class-collapse", "chest-resampling", "skin-forum", "histology-three-arms")
+STUDIES = ("one-class-collapse", "chest-resampling", "skin-forum", "histology-three-arms", "patient-leakage")
 
 
 def find_study(name: str) -> "Study":
