@@ -147,6 +147,29 @@ def resampling() -> None:
     save(figure, 4)
 
 
+def patient_leakage() -> None:
+    """The same test images, and two training sets of the same size: with and without the tested lesions."""
+    figure, (axis,) = canvas(3.0)
+    axis.set(xlim=(-4.2, 9.2), ylim=(-0.6, 5.6))
+    rows = {
+        (4.3, "training,\nwith leak"): "AABCDDEE",
+        (2.3, "test,\nthe same images"): "ABCHI",
+        (0.3, "training,\nwithout"): "FFGKDDEE",
+    }
+    for (y, name), letters in rows.items():
+        axis.text(-0.7, y, name, ha="right", va="center", size=12)
+        for x, letter in enumerate(letters):
+            tested, new = letter in "ABC", letter in "FGK"
+            face = ORANGE if tested else BLUE if new else "white"
+            axis.text(x, y, letter, ha="center", va="center", size=13, weight="bold", color="white" if tested or new else GREY,
+                      bbox={"boxstyle": "square,pad=0.45", "facecolor": face, "edgecolor": GREY})  # fmt: skip
+    for x, below in ((0, 0), (1, 0), (2, 1), (3, 2)):
+        axis.plot([x, below], [3.8, 2.8], color=ORANGE, lw=1.2)
+    axis.text(4.3, 3.3, "each letter is a lesion", ha="left", va="center", size=11, color=GREY)
+    axis.text(4.3, 1.3, "new lesions in place of the tested ones", ha="left", va="center", size=11, color=BLUE)
+    save(figure, 5)
+
+
 def test_sets() -> None:
     """A random test set with one ill film, an enriched one with half, and what may be read from each."""
     figure, (axis,) = canvas(3.6)
@@ -200,5 +223,5 @@ def mirrored() -> None:
 
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
-    for draw in (look_first, one_class, weights, resampling, test_sets, mirrored):
+    for draw in (look_first, one_class, weights, resampling, patient_leakage, test_sets, mirrored):
         draw()
