@@ -1,8 +1,8 @@
 """Put what the executed lessons and the committed runs of the studies say into the pages that show it (`make build`).
 
-README gets the table of lessons, docs/FINDINGS.md the before/after tables of lessons 02 and 06 with their ranges over seeds and lesson
-09's means, docs/pictures the second figure of lesson 02, course/README.md the table with cost and data, docs/STUDIES.md the report of
-every study.
+README gets the table of lessons, docs/FINDINGS.md the before/after tables of lessons 02 and 06 with their ranges over seeds, what the
+repeats of lesson 05 printed and lesson 09's means, docs/pictures the second figure of lesson 02, course/README.md the table with cost
+and data, docs/STUDIES.md the report of every study.
 
     python docs/refresh_pages.py [FOLDER]    # the repository, or a copy of it
 """
@@ -61,6 +61,12 @@ def readme_row(meta: nbformat.NotebookNode, name: str) -> str:
     return f"| [{meta.number:02d} {meta.title}](course/notebooks/{name}.ipynb) | {meta.pitfall} | {meta.minutes} |"
 
 
+def printed(book: nbformat.NotebookNode, *begins: str) -> str:
+    """What those cells of a lesson printed whose text begins like that."""
+    texts = [output.get("text", "") for cell in book.cells for output in cell.get("outputs", [])]
+    return "".join(text for begin in begins for text in texts if text.startswith(begin))
+
+
 def ranges(path: Path, columns: dict[str, str]) -> str:
     """Lowest and highest value of each metric over the training seeds of a lesson; columns of the file by their names here."""
     table = pd.read_csv(path)
@@ -115,6 +121,8 @@ def main(root: Path) -> None:
         put(findings, f"<!-- lesson {number}, one run -->\n```text", "```", table.rstrip())
         seeds = ranges(results / f"lesson-{number}-seeds.csv", columns)
         put(findings, f"<!-- lesson {number}, other seeds -->", "<!-- end of other seeds -->", f"\n{seeds}\n")
+    repeats = printed(books["05_patient_leakage"], "same test images", "epochs 1 to 5", "lesion found")
+    put(findings, "<!-- lesson 05, five repeats -->", "<!-- end of repeats -->", f"```text\n{repeats}```")
     hernias = pd.read_csv(results / "lesson-06-hernias.csv").round(3)
     put(findings, "<!-- hernias in 10 % -->", "<!-- end of hernias -->", f"\n{markdown(hernias.set_index('drawn'))}\n")
     sides = flips(results / "lesson-09-seeds.csv")
