@@ -1,4 +1,4 @@
-"""Draw the concept picture of each lesson (course/pictures/NN_concept.png): one idea, no data.
+"""Draw the concept picture of each lesson (course/pictures/NN_concept.png): one idea, no data. And lesson 13's two seeds.
 
 python docs/draw_concepts.py
 """
@@ -24,11 +24,11 @@ def canvas(height: float, panels: int = 1) -> tuple[Figure, list[Axes]]:
     return figure, list(axes.flat)
 
 
-def save(figure: Figure, lesson: int) -> None:
+def save(figure: Figure, lesson: int, name: str = "concept") -> None:
     """Write the picture with few colours, which keeps it small."""
     from PIL import Image
 
-    path = PICTURES / f"{lesson:02d}_concept.png"
+    path = PICTURES / f"{lesson:02d}_{name}.png"
     figure.savefig(path, dpi=120)
     plt.close(figure)
     Image.open(path).convert("RGB").quantize(64, dither=Image.Dither.NONE).save(path, optimize=True)
@@ -221,7 +221,52 @@ def mirrored() -> None:
     save(figure, 9)
 
 
+def heat(axis: Axes, x: float, y: float, radius: float) -> None:
+    """A hot spot of a map."""
+    for share in np.linspace(1, 0.2, 9):
+        axis.add_patch(plt.Circle((x, y), radius * share, color="#f0e442", alpha=0.13, lw=0, zorder=3))
+
+
+def maps() -> None:
+    """A map answers where, not why."""
+    figure, (left, right) = canvas(2.9, panels=2)
+    left.set(xlim=(-3, 3), ylim=(-2.7, 2.5), aspect="equal")
+    film(left, [0.95], 0, 0.8)
+    left.text(-0.95, 1.28, "P", ha="center", va="center", size=15, weight="bold", color="white", zorder=4)
+    heat(left, -0.4, 0.45, 0.8)
+    left.annotate("decides", (-1.05, 1.3), (-2.9, 0.9), size=11, color=ORANGE, va="center",
+                  arrowprops={"arrowstyle": "->", "color": ORANGE, "lw": 2})  # fmt: skip
+    left.text(0, -2.2, "Take the letter away:\nother answer.", ha="center", va="center", size=11)
+    left.set_title("The map lies on the lung", size=12)
+    right.set(xlim=(-3, 3), ylim=(-2.7, 2.5), aspect="equal")
+    turn = np.linspace(0, 2 * np.pi, 80)
+    radius = 0.62 + 0.07 * np.sin(3 * turn) + 0.05 * np.cos(5 * turn)
+    for x, skin, name in ((-1.5, "#d9a08f", "nevus 0.9"), (1.5, "#c4a993", "melanoma 0.9")):
+        right.fill_between([x - 1.25, x + 1.25], -1.2, 1.5, color=skin)
+        right.fill(x + radius * np.cos(turn), 0.15 + radius * np.sin(turn), color="#5a3a2c", zorder=2)
+        heat(right, x, 0.15, 0.95)
+        right.text(x, -1.5, name, ha="center", va="center", size=11)
+    right.text(0, -2.2, "Change the colour, not the lesion:\nother answer.", ha="center", va="center", size=11)
+    right.set_title("The map lies on the lesion", size=12)
+    save(figure, 13)
+
+
+def two_seeds() -> None:
+    """The Grad-CAM rows of two arms of chest-resampling, cut from the stored pictures: two seeds of each below one another."""
+    from PIL import Image
+
+    results = PICTURES.parents[1] / "benchmarks" / "results"
+    figure, axes = plt.subplots(4, 1, figsize=(WIDTH, 6.1), layout="constrained")
+    rows = [(arm, seed) for arm in ("baseline", "smote") for seed in (0, 1)]
+    for axis, (arm, seed) in zip(axes, rows, strict=True):
+        stored = Image.open(results / f"chest-resampling-160px-1epochs-cpu-maps-{arm}-{seed}.png")
+        axis.imshow(stored.crop((42, 23, 1122, 214)))  # the first of two rows of maps, with the labels above it
+        axis.set(xticks=[], yticks=[], ylabel=f"{arm}\nseed {seed}")
+        axis.spines[:].set_visible(False)
+    save(figure, 13, "two_seeds")
+
+
 if __name__ == "__main__":
     PICTURES.mkdir(exist_ok=True)
-    for draw in (look_first, one_class, weights, resampling, patient_leakage, test_sets, mirrored):
+    for draw in (look_first, one_class, weights, resampling, patient_leakage, test_sets, mirrored, maps, two_seeds):
         draw()
