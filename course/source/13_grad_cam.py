@@ -229,7 +229,7 @@ corner_gain = (energy_inside(maps, corner) - energy_inside(maps_without, corner)
 corner_gain = (energy_inside(maps_without, corner) - energy_inside(maps, corner)).mean()  # order
 ### END WRONG ANSWER
 ### BEGIN WRONG ANSWER
-corner_gain = energy_inside(maps, with_p.masks).mean()  # the letter's box, nothing beside it
+corner_gain = energy_inside(maps, with_p.masks[:]).mean()  # the letter's box, nothing beside it
 ### END WRONG ANSWER
 
 # %% [markdown] hints="corner_gain"
