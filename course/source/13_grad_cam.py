@@ -282,7 +282,7 @@ print(f"you guessed: {guess_rise}; letter ...")
 pd.DataFrame(changes).T[["value", "low", "high"]].astype(float).round(2)
 
 # %% [markdown]
-# Mean changes of the score, with intervals by child. One letter makes healthy children ill. No map was needed to see it.
+# Mean changes of the score, with intervals by child. The score follows the letter. No map was needed to see it.
 #
 # **The repair.** You cannot take a real letter away. But you can cover the corner of every film, of both classes, and
 # train again.
@@ -622,9 +622,6 @@ stored = of_melanomas[of_melanomas["arm"] == "both roads"][hits].mean()
 mc.checks.verdicts({
     "with the letter the score in its own hospital is (nearly) perfect": (value["B"], ">", 0.95),
     "without the letter the same network ranks worse": (value["B"] - value["no letter"], ">", 0.03),
-    "a letter makes healthy children ill": (
-        changes["given to healthy children"]["value"], ">", 0.2
-    ),
     "on most films the map moves towards the letter": ((per_film["gain"] > 0).mean(), ">", 0.6),
     "less of them lies in its box than of the mean mask": (
         found["energy_inside"].mean(), "<", beside["mean mask"]["energy_inside"]
