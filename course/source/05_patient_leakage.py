@@ -453,8 +453,8 @@ print(f"{len(pairs)} pairs, {right_pair.sum()} of them show the same lesion")
 print(f"found: {100 * caught:.0f} of 100 seen test images; you guessed {my_near}")
 
 # %% [markdown]
-# What it finds is right, and it misses nearly all. It looks for copies, and these are new photographs. Use it beside a group,
-# never in its place.
+# What it finds is nearly always right, and it misses nearly all. It looks for copies, and these are
+# new photographs. Use it beside a group, never in its place.
 
 # %% [markdown] minutes=5
 # ## 8 Audit a published split
