@@ -40,7 +40,7 @@
 # %% [markdown] minutes=4 core=true
 # ## 1 The split that everybody makes
 #
-# We take excised nevi and melanomas of HAM10000 (Tschandl et al. 2018), because all of them came by the same road (lesson 01).
+# We take excised nevi and melanomas of HAM10000 (Tschandl et al. 2018), because all of them were cut out (lesson 01).
 # We split **image by image**.
 
 # %%
@@ -126,7 +126,7 @@ for name, part in {"with leak": leaky, "without": clean}.items():
 pd.DataFrame(rows).T
 
 # %% [markdown]
-# The last column is the only difference. **Write down a guess:** by how much is the AUROC higher with the leak?
+# Only the last column differs. **Write down a guess:** by how much is the AUROC higher with the leak?
 
 # %%
 my_optimism = 0.99  # a placeholder: change me, then run on
@@ -169,7 +169,7 @@ columns |= {"without": mc.evaluate(without, seed=0), "with leak": mc.evaluate(wi
 mc.side_by_side(columns, {"with leak - without": change}, ["auroc"], digits=3)
 
 # %% [markdown]
-# The interval of the difference is by lesion, for this one split. It does not hold the luck of the split and of the training.
+# The interval of the difference is by lesion, for this one split. It leaves out the chance in the split and in the training.
 # So we repeat everything four times: another sample, another split, other first weights.
 
 # %%
@@ -182,7 +182,7 @@ for seed in (6, 7, 8, 9):
     repeats.append(made)
 
 # %% [markdown]
-# Random splits share most of their training images. So the repeats are not independent, and Student's t would give too narrow an
+# The training sets of the repeats share many images. So the repeats are not independent, and Student's t would give too narrow an
 # interval. `mc.corrected_interval` [makes it wider](../glossary.md#corrected-interval) (Nadeau and Bengio 2003). Below it stands
 # what people usually compare: a run with the leak on *one* test set, and a run without it on *another*.
 
@@ -297,14 +297,14 @@ print(f"by your formula {by_memory(was_seen.mean(), found):.3f}")
 pd.DataFrame(right).describe().loc[["mean", "std"]].round(3)
 
 # %% [markdown]
-# Only recognition is left here. (Lesions that are drawn, without the real images, are not recognised at all.) How much a leak does
-# depends on how alike the images of a patient are. In brain scans the same test was drastic. With slices of one brain on both
+# A leak can help here only by recognition and memory. (Drawn lesions are hardly recognised.) How much a leak does
+# depends on how alike the images of a patient are. In brain scans the effect was much larger. With slices of one brain on both
 # sides, a network reached an accuracy of 96 % on random labels, and 50 % when whole persons were kept apart (Yagis et al. 2021).
 # Slices of a brain are nearly equal. Photographs of a lesion are not.
 
 # %% [markdown]
 # > **Key idea.** A leak helps a model as far as it recognises the patient and remembers the label. To measure it, keep the test
-# > images and the size of the training set, and change the leak only. Small or large: a split by patient costs nothing.
+# > images and the size of the training set, and change the leak only. Small or large: split by patient wherever you can.
 
 # %% [markdown] minutes=5
 # ## 5 A trap: a leak that tells the diagnosis
@@ -415,9 +415,9 @@ by_count.iloc[:, [0, 2, 3]].round(3)
 # The table has the mean score of the **true class** in the first repeat, by the number of training images of the same lesion
 # (siblings). The first row is a control: nothing leaked there. Is the difference larger in the other rows?
 #
-# The study `medcourse reproduce patient-leakage --size 32 --epochs 40 --device cpu` repeats all this with other seeds. It also has
-# labels tossed by a coin, chest films split by child, and a small convolutional network (cnn). Below are its rows that we have run
-# so far, beside this lesson.
+# The study `medcourse reproduce patient-leakage --size 32 --epochs 40 --device cpu` repeats all this with other seeds. It also
+# has labels tossed by a coin (*coin*) and chest films split by child (*films*). Below are its rows, beside this lesson. For the
+# films we found no optimism: they are easy, with and without the leak.
 
 # %%
 from pathlib import Path
@@ -438,7 +438,8 @@ pd.DataFrame(table, index=["repeats", "optimism", "low", "high"]).T.round(3)
 # %% [markdown] minutes=4
 # ## 7 Near duplicates are no groups
 #
-# No column names the patient, and somebody says: "I removed [near duplicates](../glossary.md#near-duplicate), so there is no leak." `near_duplicates=True`
+# No column names the patient, and somebody says: "I removed [near duplicates](../glossary.md#near-duplicate), so there is no
+# leak." `near_duplicates=True`
 # looks for images with nearly the same fine detail. We know the lesions, so we can check. **Guess:** how many of 100 seen test images
 # does it find?
 
@@ -553,8 +554,8 @@ audited["test images"] = [(table["split"] == "test").sum() for table in tables.v
 audited
 
 # %% [markdown]
-# The second line is the false alarm of lesson 01: numbers are no children. An audit is as good as its column. A clean one says
-# "no child by this name stands on both sides". Would near duplicates prove more? You have just seen how few they find.
+# The second line is the false alarm of lesson 01: one number can be two children. An audit is as good as its column. HAM10000
+# names lesions, not patients: one patient may still stand on both sides. Near duplicates find few such cases.
 #
 # Try `audit` on the split that you use yourself.
 

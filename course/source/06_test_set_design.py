@@ -231,7 +231,7 @@ axis.legend(fontsize=8);
 # further, so more test sets lie to the left of the line.
 #
 # Film by film, formula and simulation agree up to chance. By patient there is no short formula. A patient comes with all films
-# or with none. That is why the counts spread. More films of the same patient tell little more about the model. **Count ill
+# or with none. That is why the counts spread. Films of one patient are alike: more of them add less. **Count ill
 # patients, not ill films.**
 
 # %% [markdown] minutes=6 core=true
@@ -279,7 +279,7 @@ pd.DataFrame.from_dict(rows, orient="index").round(2)
 # of its ill films. This rule looks at ill films only. So it needs many of them, and no prevalence. (The cost rule of lesson 02
 # does need one.)
 #
-# Training gets what is left, most of it ill. So a score is not a risk in the clinic (lesson 03). The ranking does not need that.
+# Training gets what is left, most of it ill. So a score is not a risk in the clinic (lesson 03). The AUROC needs no risks.
 
 # %%
 trainer = mc.Trainer(mc.build_model("simple-cnn", train), epochs=3, augment="chest", seed=0)
@@ -316,8 +316,8 @@ mc.side_by_side(report, metrics=metrics)
 # - Sensitivity looks at ill films only, specificity at healthy films only, the AUROC at pairs of one ill and one healthy
 #   film. How many there are of each does not matter, if they are the same kinds of films. Other children were drawn, so the
 #   values differ by chance.
-# - The PPV divides by *all* that are called ill. In `half` there are few false alarms among them, because there are few
-#   healthy children.
+# - The PPV divides by *all* that are called ill. In `half` most of these are ill: it has one healthy film for each ill film.
+#   `clinic` has nine.
 # - The accuracy is the mean of sensitivity and specificity, weighted by the shares of ill and healthy. So it moves only
 #   as far as these two differ. Compare each with calling nobody ill.
 # - Look at the intervals of the sensitivity. Which set has more ill children?
@@ -422,7 +422,7 @@ mc.side_by_side(report, metrics=metrics)
 #
 # (b) `random_films`: how many random films of the NIH table hold as many hernia *films*, on average?
 #
-# (c) Two hospitals test the same model. A has 60 ill among 120 patients, B has 60 ill among 6,000. Which has the narrower
+# (c) Two hospitals test a model. A has 60 ill of 120 patients, B has 60 of 6,000. Both find 54. Which has the narrower
 # interval of the **sensitivity**? Set `narrower` to `"A"`, `"B"` or `"same"`.
 
 # %% exercise="cases"
@@ -480,10 +480,10 @@ print(f"a random set with as many hernia films: {random_films:.0f} of {n_films} 
 # **The trap:** "the prevalence is low, so the sensitivity is uncertain". No. These are two things:
 #
 # - **Few cases** make the sensitivity uncertain, at any prevalence. Remedy: collect more cases.
-# - **Low prevalence** makes the PPV low, however many cases you have. Remedy: report the PPV at that prevalence.
+# - **Low prevalence** lowers the PPV, however many cases you have. Report it there. Raise the specificity.
 #
-# They come together only in a random test set of a fixed size. Specificity likewise needs enough *healthy* patients. And at low
-# prevalence it decides the PPV.
+# They come together only in a random test set of a fixed size. Specificity likewise needs enough *healthy* patients. At low
+# prevalence the PPV hangs mostly on it.
 
 # %% [markdown] minutes=4
 # ## 6 A colleague's test set
@@ -628,7 +628,7 @@ mc.checks.quiz("quiz_3", quiz_3, {
 # - Draw by patient: test, then validation, then training.
 # - Look at what is left of the rarer class for training.
 # - If you enriched a set, say how, and restate PPV, NPV and accuracy at the prevalence of the clinic. (CLAIM 2024 and TRIPOD+AI
-#   ask how the data were chosen and split. TRIPOD+AI also asks how the sample size was chosen.)
+#   ask how the data were chosen and split, and TRIPOD+AI also asks for the sample size.)
 # - Put the accuracy of "nobody is ill" beside yours.
 # - Take a rule for the threshold that needs no prevalence, or give it the right one.
 #

@@ -31,8 +31,8 @@
 # Many recipes flip training images at random, left to right. With photographs of cats this is free data: a mirrored
 # cat is a cat. A mirrored chest film shows the heart on the patient's right, and stomach and liver on the wrong
 # sides, too. Such is a film of [*situs inversus totalis*](../glossary.md#situs-inversus). About one person in 10,000
-# has it (Eitler et al. 2022). With the flip, every second training film shows it. In our study of pneumonia the score
-# did not fall. So is the flip harmless?
+# has it (Eitler et al. 2022). With the flip, every second training film shows it. In our study of pneumonia we saw no clear
+# fall. So is the flip harmless?
 #
 # ![Two rows. Above, a film as taken and its mirror image; the answer is "as taken" for both. Below, the same two pictures in the
 # other order; the answer is "mirrored" for both. With the flip, each picture comes with both answers.](../pictures/09_concept.png)
@@ -139,8 +139,8 @@ mc.side_by_side(rival, metrics=["auroc"])
 
 # %% [markdown]
 # The seven numbers (mean, contrast, border, ...) are the same for a film and its mirror image, so they cannot tell.
-# The border holds no heart. On real films it tells all the same. So a high AUROC on whole films would not show that a
-# network saw the heart.
+# The border holds hardly any heart, but perhaps liver and stomach. On real films it tells. So a high AUROC on whole films
+# would not show that a network saw the heart.
 #
 # ### Exercise 1 (do): blank the border
 #
@@ -272,9 +272,8 @@ mc.side_by_side(told, metrics=["auroc"]).T
 
 # %% [markdown]
 # With the flip the regression is at chance. The network gives nearly one score to all films. We rounded its scores to
-# tenths, because an AUROC looks at the order only: it also ranks films that differ by a thousandth. Such an order
-# comes from the chance of the last batches. With other [seeds](../glossary.md#seed) the AUROC of all digits lies
-# above or below 0.5 (`python benchmarks/lesson_09_seeds.py` shows how far). And if you keep the epoch with the best
+# tenths, because an AUROC looks at the order only: it also ranks films that differ by under a thousandth. Such an order changes
+# with the training seed. With other [seeds](../glossary.md#seed) the AUROC of all digits lies above or below 0.5 (`python benchmarks/lesson_09_seeds.py` shows how far). And if you keep the epoch with the best
 # validation AUROC, you keep the luckiest order.
 #
 # Why? Look at the picture at the top. A film with the answer "as taken" reaches the network both ways, with one
@@ -336,18 +335,18 @@ for mirrored, flip in ((0.5, 0.0), (0.5, 0.1), (0.5, 0.5), (0.01, 0.5)):
 
 # %% [markdown]
 # At `flip=0.5` both kinds of pictures deserve the same score: the share of mirrored films. No training can do better.
-# A rarer flip lowers the best scores, but their order stays, so the AUROC would not tell.
+# A rarer flip moves the best scores together. Their order stays, so the best AUROC stays too.
 #
-# One word on the medicine. A mirror moves *all* organs, as in situs inversus totalis. In isolated dextrocardia the
-# heart is on the right, and stomach and liver stay where they belong. No flip makes such a film. So the flip does not
-# prepare a network for it.
+# A mirror moves *all* organs, as in situs inversus totalis. In isolated dextrocardia the
+# heart is on the right, and stomach and liver stay where they belong. No flip makes such a film. The flip does not prepare for
+# it.
 
 # %% [markdown] minutes=9
 # ## 4 The score that does not tell
 #
 # What does the flip do to pneumonia? In our study a larger network had an AUROC of 0.945 with the flip and 0.943
-# without (means of five seeds on the official test films; difference -0.002 [-0.021, +0.017]:
-# `medcourse reproduce chest-resampling --size 64 --epochs 5 --device cpu`). We found no harm. Pneumonia is pneumonia on
+# without (means of five seeds, official test films; without minus with -0.002 [-0.021, +0.017]:
+# `medcourse reproduce chest-resampling --size 64 --epochs 5 --device cpu`). No clear harm. Pneumonia is pneumonia on
 # either side. The question does not ask for the side, so its score cannot show that the side is lost.
 #
 # Now a task in which the side matters. A doctor who drains fluid from the chest (an *effusion*) must know the side.
@@ -436,11 +435,11 @@ print(f"your guess: {my_score}; the largest loss: {lost.idxmax()} ({lost.max():.
 mc.side_by_side(scored)
 
 # %% [markdown]
-# Ask for fluid: the flip costs little. Ask for the side: it costs little again, and that may surprise you. This
+# For fluid the flip costs a few points of AUROC. For the side it costs still less. This
 # network cannot learn "left", since the flip shows each film both ways. But a mirror keeps one thing: whether the
 # fluid lies **on the side of the heart**. A network can learn this rule, and in most people the rule is right. In
 # mirrored patients it names the wrong side. The last line shows that. The flip draws such patients in training, with
-# the wrong answer. Neither of the usual scores tells. It takes a test that is made for the question.
+# the wrong answer. Neither usual score shows this error. Only a test made for the question does.
 
 # %% [markdown] minutes=10
 # ## 5 Which change leaves the answer alone?
@@ -536,8 +535,8 @@ mc.checks.that(True, "", correct="A, B and E change what the answer hangs on; C 
 # %% [markdown]
 # So the guard may be lifted for a reason. The films of plan D declare laterality, since a report names the
 # side. For this question the flip is right, and you write the reason beside `allow_laterality_flip=True`. Another way
-# is to declare what the pictures show. Cut one lung out of each film: the patch shows hardly any heart, and a mirrored right
-# lung looks like a left one. For "is there an opacity?" the flip is safe:
+# is to declare what the pictures show. Cut one lung out of each film: the patch shows little of the heart. A mirror changes its
+# shape a little, but not the answer to "is there an opacity?". We accept the flip:
 
 # %%
 patches = np.ascontiguousarray(films.read(range(len(films)))[..., 10:34, 2:26])  # the right lung
@@ -551,7 +550,8 @@ print("no objection; on the whole films:", type(refusal).__name__)
 # Write `objections(parameters, signs)`: the set of parameters that may change the answer. `parameters` is a dict like
 # those above; `signs` is a set of words that say what the answer hangs on: `"side"`, `"up"`, `"size"`, `"colour"`,
 # `"brightness"`. Parameters at 0 or False change nothing. Contrast counts for brightness, stain for colour. A
-# rotation changes what is up when it goes beyond 30 degrees. Think about what a vertical flip changes.
+# rotation changes what is up when it goes beyond 30 degrees. Think about what a vertical flip changes. (For a mole or tissue
+# the last cell's objections do not count.)
 
 # %% exercise="objections"
 ### BEGIN SOLUTION
@@ -622,7 +622,7 @@ my_signs = {"side", "up"}  # change me: what does the answer of your own project
 
 # %% [markdown]
 # > **Key idea.** Each change in training says: the answer stays the same. A flip says so about the side of the body.
-# > Then a network cannot learn "left". At best it learns "on the side of the heart". A score for a question without a
+# > At one half, no network learns "left". At best it learns "on the side of the heart". A score for a question without a
 # > side does not show it. Ask of each change whether the picture could have been taken, and whether the answer stays.
 
 # %% [markdown] minutes=1

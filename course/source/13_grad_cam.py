@@ -29,8 +29,9 @@
 
 # %% [markdown]
 # A network calls pneumonia nearly without a mistake. Where does it look? An [activation
-# map](../glossary.md#class-activation-map) (Grad-CAM, Selvaraju et al. 2017) marks the parts of a film that speak for its
-# answer. Papers show a few: "the model looks at the lung". Here you meet maps in the right place, and answers with a wrong reason.
+# map](../glossary.md#class-activation-map) (Grad-CAM, Selvaraju et al. 2017) is meant to mark the parts of a film that speak
+# for its answer. Papers show a few: "the model looks at the lung". Here you meet maps in the right place, and answers with a
+# wrong reason.
 #
 # ![Left, a film with a letter in its corner, and a map on the lung. Right, two skin images with the same lesion and the same map; the
 # redder one is called nevus, the other melanoma.](../pictures/13_concept.png)
@@ -119,7 +120,7 @@ aurocs(network=sent, seven_numbers=mc.simple_baseline(marked_train, marked_test)
 
 # %% [markdown]
 # The network ranks the films of B (nearly) without a mistake. Beside it stands a simple [baseline](../glossary.md#baseline), a
-# logistic regression on seven numbers of each film, such as its mean brightness. With films of B alone you would publish the first line.
+# logistic regression on seven numbers of each film, such as its mean brightness.
 
 # %% [markdown] minutes=7 core=true
 # ## 2 Where does it look?
@@ -261,8 +262,7 @@ in_corner[["value", "low", "high"]].round(3)
 # %% [markdown] minutes=7 core=true
 # ## 3 Change it, and see whether the answer follows
 #
-# Whether the answer *hangs* on that place is another question. We ask it directly: we take the letter
-# from the ill children of B, and give it to all healthy children.
+# Does the answer *hang* on that place? We take the letter from the ill children of B, and give it to all healthy children.
 #
 # **Your guess.** How far will the mean score of the healthy children rise?
 
@@ -308,8 +308,8 @@ against = mc.compare(of_hospital(sent, "B"), of_hospital(fair, "B"), seed=0)
 against.loc[["auroc"], ["difference", "low", "high"]].round(3)
 
 # %% [markdown]
-# The last table is the difference in hospital B: repaired less as sent. The repaired score is the honest one. Compare it with the seven
-# numbers. And compare hospital A: a network that finds a [shortcut](../glossary.md#shortcut) may learn little else.
+# The last table is the difference in hospital B: repaired less as sent. The repaired score is free of the letter only. Is it
+# better than the seven numbers? And compare hospital A: a network that finds a [shortcut](../glossary.md#shortcut) may learn little else.
 
 # %% [markdown] minutes=9
 # ## 4 A reason without a place
@@ -363,12 +363,11 @@ print("pointing hit of the maps, by seed\n", by_seed.round(2))
 pd.concat(on_lesion, axis=1).round(2)
 
 # %% [markdown]
-# These are melanomas, with intervals by lesion. A random point ("uniform") hits less often than the network of both roads. The
-# mean mask hits nearly always, because lesions lie in the middle. So these maps do not beat the prior.
+# These are melanomas. The intervals by lesion leave out the seeds, which differ widely. The mean mask hits nearly always,
+# because lesions lie in the middle. These maps do not beat the prior.
 #
-# The table also holds the scores after a change. The *colours* become those of the other camera (red up and green
-# down, or the other way) everywhere, in the lesion, or around it. Or the *lesion is painted over* with the colour of
-# the skin.
+# The table also holds the scores after a change. The *colours* become those of the other camera everywhere, in the lesion, or
+# around it: the clue is turned round. Or the *lesion is painted over* with the colour of the skin: its clue is only removed.
 #
 # ### Exercise 3 (explain): what does the excellent score hang on?
 #
@@ -443,7 +442,7 @@ pd.DataFrame({
 # %% [markdown]
 # *score* is the image as taken. First column: without any lesion the network still tells most melanomas from followed-up nevi. With the
 # colours of the other camera it cannot. Second column: a network that never saw the second camera needs the lesion more than the colour.
-# Yet its maps pointed at lesions *less* often. And seeds with the same reason pointed to different places. A map of places cannot show a
+# Yet its maps did not point at lesions more often. And seeds of one recipe pointed to different places. A map of places cannot show a
 # reason that has no place.
 
 # %% [markdown] minutes=5
@@ -473,7 +472,7 @@ print(f"two arms with the same seed by {np.mean(between_arms):.2f}")
 border[["border share gradcam", "border share uniform"]].round(2)
 
 # %% [markdown]
-# The seed moves the maps about as much as the method does. One network of each arm would have told a story.
+# Border shares differ about as much between seeds as between methods. One network of each arm is not enough.
 
 # %% [markdown] minutes=6
 # ## 6 Two tests of the map itself
@@ -487,7 +486,7 @@ checked.round(2)
 
 # %% [markdown]
 # A row is the layer that was made random last. *rank_correlation* compares the maps with those of the trained network: 1 is the
-# same map. Maps that change pass the check. That does not make them right.
+# same map. In the last row all layers are random: near 0 passes. That does not make the maps right.
 #
 # **Do the marked pixels carry the score?** Deletion (Petsiuk et al. 2018) blurs the pixels that the map marks most, step by
 # step. A good map makes the score fall early. Beside it stands the mean of the training masks.
@@ -510,10 +509,9 @@ pd.DataFrame(areas).T.round(2)
 
 # %% [markdown]
 # **Figure 2.** Mean score for pneumonia of eight films with a letter while pixels are blurred, in the order of their own map, and
-# of a map that knows where letters lie. The lower curve found what the score hangs on.
+# of a map that knows where letters lie. A curve that falls earlier found more of what the score hangs on.
 #
-# The table holds the areas under the curves. No training film was blurred, so the curves also show how the
-# network takes blur. Never read one curve alone.
+# The table holds the areas under the curves. In deletion lower is better; in insertion (from blurred to sharp) higher is. No training film was blurred, so the curves also show how the network takes blur.
 #
 # ### Exercise 4 (transfer): "the map lies in the lung, so the model is right"
 #
@@ -604,7 +602,8 @@ mc.checks.needs(objections=objections)
 print("your colleague's table:", objections(sent_to_you))
 
 # %% [markdown]
-# > **Key idea.** A map says where a network found what speaks for its answer. It does not say why. Put the score of a map that saw no
+# > **Key idea.** A map says roughly where something speaks for the answer, and it can miss the place. It does not say why. Put
+# > the score of a map that saw no
 # > image beside every map. Then change the place, the colour or the marker, and see whether the answer follows.
 
 # %% [markdown] minutes=1
@@ -727,6 +726,8 @@ mc.checks.quiz("quiz_4", quiz_4, {
 # - Petsiuk V, Das A, Saenko K. RISE: randomized input sampling for explanation of black-box models. BMVC 2018.
 # - Selvaraju RR, Cogswell M, Das A, et al. Grad-CAM: visual explanations from deep networks via gradient-based localization.
 #   ICCV 2017:618-626.
+# - Tejani AS, Klontzas ME, Gatti AA, et al. Checklist for Artificial Intelligence in Medical Imaging (CLAIM): 2024 update.
+#   Radiol Artif Intell 2024;6:e240300.
 # - Tschandl P, Rosendahl C, Kittler H. The HAM10000 dataset. Sci Data 2018;5:180161.
 # - Wang H, Wang Z, Du M, et al. Score-CAM: score-weighted visual explanations for convolutional neural networks. CVPR Workshops
 #   2020.
