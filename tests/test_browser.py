@@ -58,10 +58,17 @@ class Lesson:
 
     def answer(self, exercise: str, code: str) -> None:
         """Write an answer into an exercise's cell, and run it with all up to its check."""
+        self.rest()
         self.cell(exercise).locator(".cm-content").click()
         self.page.keyboard.press("Control+A")
         self.page.keyboard.insert_text(code)
         self.run(exercise, and_next=self.index(f"{exercise}-check") - self.index(exercise))
+
+    def rest(self) -> None:
+        """Wait until no cell waits for the kernel. After an error the kernel refuses all that is asked before it has
+        emptied its queue."""
+        expect(self.page.locator(".jp-InputPrompt", has_text="[*]")).to_have_count(0)
+        self.page.locator(".jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
 
     def menu(self, *names: str) -> None:
         """Choose an entry of the menu bar; behind its name may stand its keys."""
