@@ -140,6 +140,9 @@ def test_settings_come_first_and_the_users_own_threads_stay():
     assert set_up["JUPYTER_CONFIG_PATH"].split(os.pathsep) == [str(lab.SETTINGS), "/theirs"]
     assert set_up["HOME"] == "/home/she"
     assert lab.THREADS.items() <= set_up.items()
+    assert lab.REMEMBER.items() <= set_up.items()
+    off = dict.fromkeys(lab.REMEMBER, "0")
+    assert off.items() <= lab.environment(off).items()
     [name] = lab.THREADS
     assert lab.environment({name: "4"})[name] == "4"
 

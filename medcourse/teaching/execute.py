@@ -25,6 +25,7 @@ from medcourse.teaching.source import VERDICT, Lesson
 BUDGET_PEAK_MB = 1500  # MiB; Binder restarts a kernel at 2 GB
 CELL_TIMEOUT = 3600  # seconds: it ends what hangs, and must not end what is slow
 START_TIMEOUT = 600  # seconds until a kernel answers: a busy machine is no error
+TRAIN_ANEW = {"MEDCOURSE_REMEMBER": "0"}  # no training of an earlier run is taken from the cache
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}  # for two lessons side by side on two cores: waiting threads burn both
 
 
@@ -110,7 +111,9 @@ class _Run:
 
     async def run(self, environment: Mapping[str, str]) -> Trial:
         # A backend chosen for the caller's process would keep figures out of the kernel's.
-        env = {name: value for name, value in os.environ.items() if name != "MPLBACKEND"} | dict(environment)
+        env = (
+            {name: value for name, value in os.environ.items() if name != "MPLBACKEND"} | TRAIN_ANEW | dict(environment)
+        )
         async with self.client.async_setup_kernel(cwd=str(self.folder), env=env):
             await self._cells()
         notebook = self.trial.notebook

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 SETTINGS = Path(__file__).parent / "jupyter"
+REMEMBER = {"MEDCOURSE_REMEMBER": "1"}  # a finished training comes from the cache after a restart of the kernel
 THREADS = {"OMP_NUM_THREADS": "1"}  # measured: benchmarks/two_kernels.py
 
 
@@ -28,7 +29,7 @@ def command(work: Path, notebook: str, options: Sequence[str] = ()) -> list[str]
 
 
 def environment(given: Mapping[str, str]) -> dict[str, str]:
-    """The environment of JupyterLab and its kernels: what is given, our settings first, threads where none are set."""
+    """The environment of JupyterLab and its kernels: what is given, our settings first, threads and memory of trainings where not set."""
     path = os.pathsep.join([str(SETTINGS), *filter(None, [given.get("JUPYTER_CONFIG_PATH")])])
     threads = {} if any(name in given for name in THREADS) else THREADS
-    return {**given, **threads, "JUPYTER_CONFIG_PATH": path}
+    return {**REMEMBER, **given, **threads, "JUPYTER_CONFIG_PATH": path}

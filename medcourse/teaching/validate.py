@@ -14,7 +14,7 @@ from pathlib import Path
 from nbformat import NotebookNode
 
 from medcourse.errors import LessonError
-from medcourse.teaching.execute import BUDGET_PEAK_MB, CELL_TIMEOUT, ONE_THREAD, START_TIMEOUT
+from medcourse.teaching.execute import BUDGET_PEAK_MB, CELL_TIMEOUT, ONE_THREAD, START_TIMEOUT, TRAIN_ANEW
 from medcourse.teaching.notebooks import dumps, probed_notebook, take_outputs
 from medcourse.teaching.probes import RECORD
 from medcourse.teaching.source import Lesson
@@ -70,7 +70,7 @@ def validate(lesson: Lesson, solution: NotebookNode, environment: Mapping[str, s
                 *(sys.executable, "-m", "pytest", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:xdist"),
                 *(*_NBVAL, f"--nbval-kernel-startup-timeout={START_TIMEOUT}", "--rootdir", folder, str(path)),
             ],
-            env=ONE_THREAD | env | dict(environment or {}) | {RECORD: str(record)},
+            env=ONE_THREAD | env | TRAIN_ANEW | dict(environment or {}) | {RECORD: str(record)},
             cwd=folder,
             capture_output=True,
             text=True,

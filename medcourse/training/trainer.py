@@ -24,6 +24,7 @@ from medcourse.training.checkpoint import Training, describe, load_checkpoint, s
 from medcourse.training.device import Precision, give_memory_back, make_fabric
 from medcourse.training.optimizer import MakeOptimizer, make_optimizer
 from medcourse.training.preconditions import Loss, check_cohorts, check_finite, check_logits, checked, rows_of
+from medcourse.training.remembered import remembered
 from medcourse.training.report import Report
 from medcourse.training.run import Progress, Run
 from medcourse.training.validation import default_loss, one_class_report, probabilities, validation_metrics
@@ -54,7 +55,8 @@ class Trainer:
             from it, also after a kill: weights, history (but for times) and predictions become those of an unbroken
             run; a finished run is not trained again. Everything but ``epochs`` must stay as it was. A function,
             loss or sampler of your own must keep no state, and draw from torch's global generator (a sampler may have
-            ``set_epoch`` instead).
+            ``set_epoch`` instead). Without a folder, and with MEDCOURSE_REMEMBER=1, a training that came to its end is kept
+            in the cache, and a ``fit`` that depends on the same things takes its weights from there.
         optimizer: a function of the model that returns a ``torch.optim.Optimizer``, or a pair of it and a learning-rate
             scheduler, which is stepped once per epoch. Parameter groups give each part of the network a rate of its own.
             None: Adam over all weights. Frozen weights get no gradient and do not move, so they may be among them.
@@ -171,11 +173,14 @@ class Trainer:
     def _begin(
         self, training: Training, train: Cohort, val: Cohort | None, loss: Loss, report: Report
     ) -> tuple[Progress, Callable[[], None]]:
-        """A new run, or the one in the checkpoint folder put back; and what writes its state (rank 0 only)."""
-        if self.checkpoint is None:
-            return Progress(), lambda: None
+        """A new run, or the one in the checkpoint folder (or the remembered one) put back; and what writes its state (rank 0 only)."""
         own = {"loss": loss, "precision": self.fabric.strategy.precision.precision}
         own |= {name: getattr(self, name) for name in ("lr", "batch_size", "seed", "augment", "sampler", "after_epoch")}
+        if self.checkpoint is None:
+            if self.fabric.world_size > 1:
+                return Progress(), lambda: None
+            facts = own | {"optimizer": self.optimizer, "device": self.fabric.device.type, "sets": (train, val)}
+            return remembered(self.model, self.epochs, report.say, facts)
         settings = describe(training, train, val, own)
         first, folder = self.fabric.is_global_zero, self.checkpoint
         saved = self.fabric.broadcast(load_checkpoint(folder, settings, self.epochs, report.say) if first else None)
