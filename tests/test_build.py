@@ -439,11 +439,13 @@ def test_execution_finds_bad_checks_and_bad_cells(tmp_path):
     [
         (EXERCISE + CHECK.replace("== 1", "== 3"), ":22 (cell 2, exercise 'a'): the check refuses the solution: "),
         ("# %%\nundefined\n", "(cell 1): the cell fails: "),
+        ('# %%\nimport os\nraise KeyError("remember " + os.environ["MEDCOURSE_REMEMBER"])\n', "KeyError: 'remember 0'"),
         ("# %%\nimport os\nos._exit(1)\n", "(cell 1): the kernel died"),
         ("# %%\nimport time\ntime.sleep(9)\n", "(cell 1): no end after 1 s"),
     ],
 )
 def test_a_cell_that_fails_ends_the_lesson(tmp_path, monkeypatch, body, message):
+    monkeypatch.setenv("MEDCOURSE_REMEMBER", "1")  # of a student's shell; no build takes trainings from a cache
     monkeypatch.setattr(teaching, "shape_problems", lambda lesson: [])
     if "sleep" in body:
         monkeypatch.setattr(execution, "CELL_TIMEOUT", 1)
