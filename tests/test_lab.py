@@ -9,6 +9,7 @@ from nbformat import v4
 
 from medcourse.errors import LessonError
 from medcourse.teaching import lab, work
+from medcourse.teaching.points import points_so_far
 
 NAME = "notebooks/01_first.ipynb"
 
@@ -120,6 +121,26 @@ def test_what_cannot_be_set_back_is_named(course, folder):
     (folder / NAME).unlink()
     with pytest.raises(LessonError, match="to set back"):
         work.set_back(course, folder, "1")
+
+
+def test_points_are_those_of_the_saved_outputs(course, folder):
+    book = nbformat.reads(notebook("1", "2"), as_version=4)
+    [check] = [cell for cell in book.cells if cell.metadata.get("nbgrader", {}).get("grade_id") == "a_check"]
+    said = "Correct: `a`.\n1 point. So far 1 of 3 in this lesson.\n"
+    check.outputs = [v4.new_output("stream", text=said)]
+    (folder / NAME).write_text(nbformat.writes(book))
+    work.set_back(course, folder, "1:b")  # leaves an old notebook, which does not count
+    first, second = points_so_far(folder)
+    assert str(first) == "01_first: 1 of 2 points; open: b"
+    assert (second.lesson, second.earned, second.left) == ("02_second", 0, ("a", "b"))
+    check.outputs = [v4.new_output("error", ename="CheckError", evalue="1 point. So far")]
+    (folder / NAME).write_text(nbformat.writes(book))
+    assert points_so_far(folder)[0].earned == 0
+
+
+def test_points_of_an_empty_folder_are_refused(tmp_path):
+    with pytest.raises(LessonError, match="no notebooks in"):
+        points_so_far(tmp_path)
 
 
 def test_the_course_itself_is_refused_as_a_work_folder(course):
