@@ -2,7 +2,7 @@
 
 README gets the table of lessons, docs/FINDINGS.md the before/after tables of lessons 02 and 06 with their ranges over seeds, what the
 repeats of lesson 05 printed and lesson 09's means, docs/pictures the second figure of lesson 02, course/README.md the table with cost
-and data, docs/STUDIES.md the report of every study.
+and data, course/instructors a page for each lesson's instructor, docs/STUDIES.md the report of every study.
 
     python docs/refresh_pages.py [FOLDER]    # the repository, or a copy of it
 """
@@ -21,7 +21,8 @@ from medcourse.studies import STUDIES, find_study
 from medcourse.studies.chest_report import borders
 from medcourse.studies.comparison import markdown
 from medcourse.studies.results import Results, Runs
-from medcourse.teaching.source import LEVELS
+from medcourse.teaching.guide import instructor_guide
+from medcourse.teaching.source import LEVELS, read_lesson
 
 REPORT = re.compile(
     r"(<!-- medcourse reproduce (\S+) --size (\d+) --epochs (\d+) --device (\S+) -->\n).*?(<!-- end of report -->)",
@@ -135,6 +136,11 @@ def main(root: Path) -> None:
     put(root / "README.md", "|---|---|---|", "<!-- end of lessons -->", "\n".join(lessons))
     rows = [row(book.metadata.medcourse, name) for name, book in books.items()]
     put(root / "course" / "README.md", "|---|---|---|---|---|---|", "<!-- end of table -->", "\n".join(rows))
+
+    guides = root / "course" / "instructors"
+    guides.mkdir(exist_ok=True)
+    for source in sorted((root / "course" / "source").glob("*.py")):
+        (guides / f"{source.stem}.md").write_text(instructor_guide(read_lesson(source)), encoding="utf-8")
 
     page = root / "docs" / "STUDIES.md"
 
