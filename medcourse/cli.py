@@ -13,6 +13,8 @@ import typer
 from medcourse import __version__
 from medcourse.errors import ArgumentError, LessonError, MedcourseError
 from medcourse.studies import STUDIES
+from medcourse.teaching import commands
+from medcourse.teaching.commands import CourseFolder
 
 if TYPE_CHECKING:
     from nbformat import NotebookNode
@@ -27,8 +29,10 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the data sets.")
 app.add_typer(data_app, name="data")
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(commands.lab)
+app.command()(commands.progress)
+app.command()(commands.new_lesson)
 
-CourseFolder = Annotated[Path, typer.Option(help="The course's folder (source/, notebooks/, solutions/).")]
 DEMO_LESSON = "02_single_class_collapse"
 _CLEAR = "\r\x1b[2K"  # a terminal's own line, empty again
 BEFORE_AFTER = "before-after"  # tag of the cell whose table `medcourse demo` prints
@@ -256,41 +260,6 @@ def reproduce(
 
     found = find_study(study)
     typer.echo(runner.reproduce(found, out, size, seeds, epochs, arms, device, jobs, scheduler, say=typer.echo))
-
-
-@app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def lab(
-    context: typer.Context,
-    work: Annotated[
-        Path | None, typer.Option(help="Folder for your work; medcourse-work beside the course when left out.")
-    ] = None,
-    set_back: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Begin a lesson (02), or one exercise of it (02:threshold), anew; your old notebook is kept."
-        ),
-    ] = None,
-    course: CourseFolder = Path("course"),
-) -> None:
-    """Copy the lessons into your work folder, never over your work, and open JupyterLab there.
-
-    Other options go to JupyterLab, such as --no-browser or --port 8899.
-    """
-    from medcourse.teaching import lab as jupyter
-    from medcourse.teaching import work as folder
-
-    work = work or course.resolve().parent / "medcourse-work"
-    for what in set_back or []:
-        typer.echo(f"{what} is set back; your old notebook is {folder.set_back(course, work, what)}")
-    if set_back:
-        typer.echo("if it is open in JupyterLab, choose File, Reload Notebook from Disk")
-        return
-    copied = folder.copy_course(course, work)
-    typer.echo(f"your work lies in {work} (files copied: {len(copied.new)}, brought up to date: {len(copied.updated)})")
-    for name in copied.changed:
-        typer.echo(f"{name} has changed in the course since you began; yours is kept")
-    command = jupyter.command(work, folder.where_to_begin(work), context.args)
-    os.execve(sys.executable, command, jupyter.environment(os.environ))
 
 
 def _say_cell(progress: "Progress") -> None:

@@ -5,7 +5,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import nbformat
 import pytest
+from nbformat import v4
 from typer.testing import CliRunner
 
 from medcourse import cli
@@ -55,7 +57,7 @@ def test_help_answers_without_loading_torch_or_pandas():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
-    for command in ("doctor", "data", "build", "demo", "lab"):
+    for command in ("doctor", "data", "build", "demo", "lab", "progress", "new-lesson"):
         assert command in done.stdout
 
 
@@ -185,13 +187,24 @@ def test_lab_names_what_changed_and_sets_back(course, monkeypatch):
     assert mine.read_text() == "A longer table"
 
 
+def test_progress_shows_points_and_new_lesson_begins_one(course):
+    folder = course.parent / "medcourse-work" / "notebooks"
+    folder.mkdir(parents=True)
+    nbformat.write(v4.new_notebook(), folder / "01_first.ipynb")
+    said = runner.invoke(cli.app, ["progress", "--course", str(course)]).stdout
+    assert "01_first: 0 of 0 points\ntogether 0 of 0 points" in said
+    done = runner.invoke(cli.app, ["new-lesson", "my_pitfall", "--course", str(course)])
+    assert "_my_pitfall.py is a whole lesson; edit it, then: medcourse build " in done.stdout
+    assert len(list((course / "source").glob("*_my_pitfall.py"))) == 1
+
+
 def test_other_seeds_are_for_checks_only(course):
     done = runner.invoke(cli.app, ["build", "--shift", "1", "--course", str(course)])
     assert isinstance(done.exception, ArgumentError)
     assert not list(course.glob("*/*.ipynb"))
 
 
-@pytest.mark.parametrize("arguments", [["demo"], ["build"], ["build", "--check"], ["lab"]])
+@pytest.mark.parametrize("arguments", [["demo"], ["build"], ["build", "--check"], ["lab"], ["progress"]])
 def test_outside_the_course_a_command_says_what_is_missing(tmp_path, arguments):
     done = runner.invoke(cli.app, [*arguments, "--course", str(tmp_path)])
     assert done.exit_code == 1
