@@ -12,6 +12,7 @@ import typer
 
 from medcourse import __version__
 from medcourse.errors import ArgumentError, LessonError, MedcourseError
+from medcourse.grading import commands
 from medcourse.studies import STUDIES
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the data sets.")
 app.add_typer(data_app, name="data")
+app.command()(commands.release)
+app.command()(commands.grade)
 
 CourseFolder = Annotated[Path, typer.Option(help="The course's folder (source/, notebooks/, solutions/).")]
 DEMO_LESSON = "02_single_class_collapse"
@@ -157,8 +160,7 @@ def build(
     if problems := builder.check(course, lessons or None):
         typer.echo("\n".join(problems), err=True)
         raise typer.Exit(1)
-    problems = _execute_and_record(course, lessons or None, shift, precision, record, jobs)
-    if problems:
+    if problems := _execute_and_record(course, lessons or None, shift, precision, record, jobs):
         typer.echo("\n\n".join(problems), err=True)
         raise typer.Exit(1)
     typer.echo("every lesson is built, executed and graded as its source says")
@@ -311,8 +313,7 @@ def _texts(cell: "NotebookNode") -> str:
 
 
 def _phantom_notices(notebook: "NotebookNode") -> list[str]:
-    lines = [line for cell in notebook.cells for line in _texts(cell).splitlines()]
-    return [line for line in lines if line.startswith("PHANTOM DATA")]
+    return [line for c in notebook.cells for line in _texts(c).splitlines() if line.startswith("PHANTOM DATA")]
 
 
 def _before_after(notebook: "NotebookNode") -> str:
