@@ -2,7 +2,9 @@
 
 import csv
 import json
+import os
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -14,6 +16,9 @@ from nbformat import NotebookNode
 from typer.testing import CliRunner
 
 from medcourse.cli import app
+from medcourse.grading.batch import Batch, Graded, Limits, Work, grade_batch
+from medcourse.grading.grade import grade
+from medcourse.teaching.notebooks import dumps, source_notebook
 from medcourse.teaching.regions import compose
 from medcourse.teaching.source import read_lesson
 from tests.courses import GOOD, write_course
@@ -295,3 +300,99 @@ def test_a_second_run_grades_nothing_but_what_is_new_or_asked_for(graded, releas
     assert read_rows(out / "gradebook.csv")["empty"]["Total"] == "6"
     refused = CliRunner().invoke(app, [*command, "--again", "nobody"])
     assert "no such submission" in str(refused.exception)
+
+
+CROSSING = read_lesson(GOOD.with_name("03_crossing.py"))
+ANSWERS = {cell.exercise: [compose(cell.pieces)] for cell in CROSSING.cells if cell.exercise}
+NOTHING = {name: [] for name in ANSWERS}
+INSIDE = """
+import medcourse.teaching.checks as c, medcourse.grading.judge as judge, numpy as np
+yes = lambda *args, **more: print("Correct: all")
+mc.checks.array = c.array = yes
+c.array.__code__ = yes.__code__
+judge.run_check = lambda *args: (True, "", False, "")
+np.isclose = np.asarray = yes
+torch.ones = lambda *args, **more: yes
+class mc: pass
+table = None
+class Halved(torch.nn.Module):
+    def forward(self, given): return given
+"""
+
+
+@pytest.fixture(scope="module")
+def crossed() -> Graded:
+    """Grades of the lesson whose answers are of every kind: by its solution, by a patched check, and by nothing."""
+    hostile = {
+        **NOTHING,
+        "network": [INSIDE],
+        "child": ["class L(list): pass\ndef child_of(table): return L(['p1_virus', 'p1_bacteria'])"],
+    }
+    works = [Work(cells, {}) for cells in (ANSWERS, hostile, NOTHING)]
+    return grade_batch(Batch(CROSSING.name, CROSSING.path.read_text(), works, Limits(), []))
+
+
+def test_answers_of_every_kind_are_graded(crossed):
+    assert crossed.problems == []
+    solved, _, nothing = ({name: o.solved for name, o in outcomes.items()} for outcomes in crossed.outcomes)
+    assert solved == dict.fromkeys(ANSWERS, True)
+    assert nothing == dict.fromkeys(ANSWERS, False)
+    assert crossed.outcomes[2]["child"].refused == "`child_of` is not set"
+
+
+def test_a_check_beside_the_students_code_sees_the_lesson_as_it_was(crossed):
+    """An answer that only lives in the student's process is checked there, after everything was put back."""
+    outcome = crossed.outcomes[1]["network"]
+    assert not outcome.solved
+    assert "`Halved()(given)` differs at 3 of 3 places" in outcome.refused
+    assert not crossed.outcomes[1]["child"].solved
+    assert "an object of the kind 'L'" in crossed.outcomes[1]["child"].refused
+
+
+def test_a_lesson_whose_own_solution_fails_is_the_instructors_problem():
+    text = CROSSING.path.read_text().replace('return table["name"] + "_" + table["kind"]', "raise OSError")
+    graded = grade_batch(Batch(CROSSING.name, text, [Work(ANSWERS, {})], Limits(), []))
+    [outcomes] = graded.outcomes
+    assert outcomes["child"].happened == "not graded: the exercise does not work here"
+    assert "exercise 'child': not graded, the course's own solution is refused here: OSError" in graded.problems[0]
+    broken = text.replace("import torch\n", "import torch\n1 / 0\n")
+    graded = grade_batch(Batch(CROSSING.name, broken, [Work(ANSWERS, {})], Limits(), []))
+    assert "the lesson itself fails here" in graded.problems[0]
+
+
+def test_a_dask_cluster_grades_as_this_machine_does(released, course, tmp_path):
+    distributed = pytest.importorskip("distributed")
+    hand_in(released, tmp_path / "in", "perfect", answered(**SOLUTIONS))
+    with distributed.LocalCluster(n_workers=1, threads_per_worker=1, processes=True, dashboard_address=None) as cluster:
+        done = grade(
+            tmp_path / "in", course, tmp_path / "out", scheduler=cluster.scheduler_address, say=lambda line: None
+        )
+    assert done.problems == []
+    assert read_rows(done.gradebook)["perfect"]["Total"] == "6"
+
+
+def test_nbgrader_takes_a_hand_out_as_a_submission(course, released, tmp_path):
+    """Its own commands: an assignment from the source notebook, then the released notebook handed in, solved and not."""
+    home = tmp_path / "nbgrader"
+    source = home / "source" / "lesson" / f"{NAME}.ipynb"
+    source.parent.mkdir(parents=True)
+    source.write_text(dumps(source_notebook(read_lesson(course / "source" / GOOD.name))))
+    (home / "nbgrader_config.py").write_text('c = get_config()\nc.CourseDirectory.course_id = "course"\n')
+    for student, change in {"perfect": answered(**SOLUTIONS), "empty": lambda notebook: None}.items():
+        path = hand_in(released, home / "submitted", student, change)
+        (path.parent / "lesson").mkdir()
+        path.rename(path.parent / "lesson" / path.name)
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+
+    def nbgrader(*words: str) -> str:
+        command = [sys.executable, "-m", "nbgrader", *words]
+        done = subprocess.run(command, cwd=home, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout + done.stderr
+
+    nbgrader("generate_assignment", "lesson")
+    nbgrader("autograde", "lesson")
+    nbgrader("export")
+    with (home / "grades.csv").open(encoding="utf-8", newline="") as stream:
+        scores = {row["student_id"]: float(row["score"]) for row in csv.DictReader(stream)}
+    assert scores == {"perfect": 6.0, "empty": 0.0}

@@ -73,6 +73,7 @@ def try_submissions(path: str) -> None:
     for name in request.submissions if trial.solved else ():
         Path(request.at_work).write_text(name)
         found[name] = _try(request, name, road, request.seconds + 10 * trial.seconds)
+    Path(request.at_work).unlink(missing_ok=True)  # a kernel that dies from now on was not killed by a submission
     Path(request.results).write_text(json.dumps({name: asdict(outcome) for name, outcome in found.items()}))
 
 
@@ -114,6 +115,7 @@ def _judge(
     """The life of the judging fork."""
     try:
         sandbox.die_with_parent()
+        sandbox.limit_memory(2 * Box(**request.box).memory_mb)
         pupil.quiet()
         check = Check(**json.loads(Path(request.check).read_text()))
         outcome = judge.judge(link, check, names, carried, road, shared)

@@ -34,6 +34,7 @@ from medcourse.teaching.source import Cell, Lesson, read_lesson
 
 # of our own environment the kernel gets these: no tokens, no settings of the user's
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "MEDCOURSE_TIMEOUT", "MEDCOURSE_PRECISION")
+_SOCKETS = ("/run", "/tmp/.X11-unix")  # services that listen here would do for a submission what it may not
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # waiting threads do not survive a fork
 
 
@@ -148,7 +149,7 @@ class _Run:
         self.problems: list[str] = []
         self.folder.chmod(0o711)  # root's forks are other users, who must reach their scratch folder
         for name in ("secret", "stage", "scratch", "outside", "home", "start"):
-            (self.folder / name).mkdir()
+            (self.folder / name).mkdir(mode=0o700)
         (self.folder / "outside").chmod(0o777)
         self.at_work = self.folder / "secret" / "at_work"
         self.box: dict[str, Any] = asdict(
@@ -177,7 +178,7 @@ class _Run:
         """Folders that exist and hold nothing that Python or the lesson needs."""
         python = [sys.prefix, sys.base_prefix, *filter(None, sys.path)]
         needed = [Path(path).resolve() for path in [*python, str(cache_folder()), str(self.folder)]]
-        asked = [Path(folder).resolve() for folder in self.batch.hidden]
+        asked = [Path(folder).resolve() for folder in [*self.batch.hidden, *_SOCKETS]]
         free = [f for f in asked if f.is_dir() and not any(path.is_relative_to(f) for path in needed)]
         return [str(self.folder / name) for name in ("secret", "stage", "source")] + [str(f) for f in free]
 

@@ -103,7 +103,7 @@ class Store:
 def file_name(name: str) -> str:
     """A name that is safe for a file, and another one for another name."""
     plain = re.sub(r"[^\w-]+", "_", name, flags=re.ASCII)[:60]
-    if plain == name:
+    if plain == name != "":
         return plain
     return f"{plain}-{hashlib.sha256(name.encode('utf-8', 'surrogateescape')).hexdigest()[:8]}"
 

@@ -24,6 +24,7 @@ APART, INSIDE = "apart", "inside"  # where the check runs: in the fork without t
 ENDED = "ended"
 _LONGEST = 10_000  # characters of a text that we keep
 
+_MOST_CARRIED = 64 << 20  # bytes for a student's later exercises
 _HIDDEN = ("### BEGIN HIDDEN TESTS", "### END HIDDEN TESTS")
 
 
@@ -83,7 +84,7 @@ def judge(
     try:
         told = plain.loads(channel.receive(link), lambda *place: _stand_in(link, shared, *place))
         outcome = Outcome(printed=_text(told["printed"]), errors=[_text(line) for line in told["errors"][:5]])
-        if isinstance(told["carried"], bytes):
+        if isinstance(told["carried"], bytes) and len(told["carried"]) <= _MOST_CARRIED:
             carried.write_bytes(told["carried"])
         uncrossed = {_text(name): _text(why) for name, why in told["uncrossed"].items()}
         answers = {name: told["answers"][name] for name in check.answers if name in told["answers"]}

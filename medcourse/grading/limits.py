@@ -13,7 +13,7 @@ from pathlib import Path
 from medcourse.grading.sandbox import Box, end, forked
 
 NAMES = ("memory", "processes", "file size", "network", "writing elsewhere", "reading solutions")
-_SECONDS = 60
+_SECONDS = 600  # until a machine that is very busy has tried them all
 
 
 def strongest(box: Box, outside: Path) -> tuple[Box, dict[str, bool]]:
@@ -53,7 +53,7 @@ def _try_all(write: int, box: Box, outside: Path, port: int) -> None:
         "file size": _fails(lambda: _large_file(box)),
         "network": _fails(lambda: socket.create_connection(("127.0.0.1", port), timeout=5).close()),
         "writing elsewhere": _fails(lambda: (outside / f"written-{os.getpid()}").write_text("")),
-        "reading solutions": bool(box.hidden) and all(os.listdir(folder) == [] for folder in box.hidden),
+        "reading solutions": bool(box.hidden) and not any(map(_shows, box.hidden)),
         "processes": _fails(lambda: _many(box.processes + 8)),
     }
     os.write(write, json.dumps(held).encode() + b"\n")
@@ -78,6 +78,13 @@ def _many(count: int) -> None:
         for pid in started:
             os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
+
+
+def _shows(folder: str) -> bool:
+    try:
+        return os.listdir(folder) != []
+    except OSError:
+        return False
 
 
 def _large_file(box: Box) -> None:

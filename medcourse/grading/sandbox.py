@@ -118,6 +118,14 @@ def die_with_parent() -> None:
     _prctl(_libc(), _DEATHSIG, signal.SIGKILL)
 
 
+def limit_memory(memory_mb: int) -> None:
+    """Let this process have so many MiB beside what it has now (Linux)."""
+    has = (
+        int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if sys.platform == "linux" else 0
+    )
+    _set_limit(resource.RLIMIT_AS, has + (memory_mb << 20))
+
+
 def protect() -> None:
     """Keep other processes of this user from reading and writing this one's memory (Linux)."""
     _prctl(_libc(), _DUMPABLE, 0)
@@ -177,7 +185,7 @@ def _shut_in(libc: ctypes.CDLL, box: Box) -> None:
         os.setresuid(owner, owner, owner)
         _prctl(libc, _DUMPABLE, 1)
     if sys.platform == "linux":
-        _keep_capabilities(libc, _READ_ANY if root else 0)
+        _keep_capabilities(libc, _READ_ANY if root and box.namespaces else 0)
     _prctl(libc, _NO_NEW_PRIVS, 1)
     os.chdir(box.scratch)
 
@@ -223,20 +231,18 @@ def _mount(libc: ctypes.CDLL, box: Box, owner: int) -> None:
 
 
 def _limit(box: Box) -> None:
-    def limit(kind: int, value: int) -> None:
-        hard = resource.getrlimit(kind)[1]
-        value = value if hard == resource.RLIM_INFINITY else min(value, hard)
-        resource.setrlimit(kind, (value, value))
-
-    has = (
-        int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if sys.platform == "linux" else 0
-    )
-    limit(resource.RLIMIT_AS, has + (box.memory_mb << 20))
-    limit(resource.RLIMIT_FSIZE, box.file_mb << 20)
-    limit(resource.RLIMIT_NOFILE, 1024)
-    limit(resource.RLIMIT_CORE, 0)
+    limit_memory(box.memory_mb)
+    _set_limit(resource.RLIMIT_FSIZE, box.file_mb << 20)
+    _set_limit(resource.RLIMIT_NOFILE, 1024)
+    _set_limit(resource.RLIMIT_CORE, 0)
     if box.count_processes:
-        limit(resource.RLIMIT_NPROC, box.processes)
+        _set_limit(resource.RLIMIT_NPROC, box.processes)
+
+
+def _set_limit(kind: int, value: int) -> None:
+    hard = resource.getrlimit(kind)[1]
+    value = value if hard == resource.RLIM_INFINITY else min(value, hard)
+    resource.setrlimit(kind, (value, value))
 
 
 def _keep_capabilities(libc: ctypes.CDLL, kept: int) -> None:

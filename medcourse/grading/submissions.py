@@ -19,6 +19,7 @@ from medcourse.teaching.source import Lesson
 LARGEST_NOTEBOOK = 20 << 20  # bytes
 _LARGEST_EXTRAS, _MOST_EXTRAS = 50 << 20, 500  # bytes and number of the files beside it
 
+_LONGEST = 10_000  # characters of an answer that the feedback shows
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -72,7 +73,7 @@ def find(folder: Path, lessons: Sequence[str]) -> list[HandedIn]:
         raise LessonError(f"no folder {folder}: give the one that holds a folder for each student")
     found: list[HandedIn] = []
     for entry in sorted(folder.iterdir()):
-        if entry.name.startswith((".", "__MACOSX")) or entry.is_symlink():
+        if entry.name.startswith((".", "__MACOSX")) or entry.is_symlink() or not (entry.is_dir() or entry.is_file()):
             continue
         if entry.is_dir():
             found += _of_student(entry, lessons)
@@ -90,8 +91,7 @@ def fingerprint(handed: HandedIn) -> str:
     total = hashlib.sha256()
     for path in [*([handed.path] if handed.path else []), *handed.extras]:
         total.update(f"{path.name} {path.stat().st_size} ".encode("utf-8", "surrogateescape"))
-        if path.stat().st_size <= _LARGEST_EXTRAS:
-            total.update(hashlib.sha256(path.read_bytes()).digest())
+        total.update(hashlib.sha256(_bytes(path)).digest())
     return total.hexdigest()
 
 
@@ -116,7 +116,7 @@ def read_answers(path: Path, lesson: Lesson) -> Answers:
         if key in ours.exercises:
             name = ours.exercises[key]
             found.cells[name] += [*pending, code]
-            found.answers[name] = code
+            found.answers[name] = code[:_LONGEST]
             copies[name] += 1
             pending = []
         elif key in ours.given:
@@ -145,7 +145,7 @@ def read_extras(handed: HandedIn) -> dict[str, bytes]:
     for path in handed.extras:
         if (left := left - path.stat().st_size) < 0:
             break
-        files[path.relative_to(base).as_posix()] = path.read_bytes()
+        files[path.relative_to(base).as_posix()] = _bytes(path)
     return files
 
 
@@ -163,6 +163,14 @@ def _of_student(folder: Path, lessons: Sequence[str]) -> Iterator[HandedIn]:
         lesson = _lesson_in(path.stem, lessons) or _lesson_told(path, lessons)
         extras = [other for other in files if other.is_relative_to(path.parent) and other.suffix != ".ipynb"]
         yield HandedIn(folder.name, lesson, path, tuple(extras[:_MOST_EXTRAS]))
+
+
+def _bytes(path: Path) -> bytes:
+    """The contents of a student's file; nothing of one that is too large or cannot be read."""
+    try:
+        return path.read_bytes() if path.stat().st_size <= _LARGEST_EXTRAS else b""
+    except OSError:
+        return b""
 
 
 def _is_plain(path: Path, folder: Path) -> bool:
