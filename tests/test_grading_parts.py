@@ -16,6 +16,8 @@ import torch
 from medcourse.data import handed_out
 from medcourse.errors import CheckError, LessonError, SourceError
 from medcourse.grading import feedback, gradebook, plain, submissions
+from medcourse.grading import grade as grader
+from medcourse.grading.batch import Graded
 from medcourse.grading.gradebook import Grade
 from medcourse.grading.handout import hand_out, secrets_in
 from medcourse.grading.judge import Outcome, run_check
@@ -292,6 +294,29 @@ def test_a_stored_grade_counts_for_the_same_submission_only(tmp_path):
     assert store.get(handed, "other") is None
     store.forget(handed)
     assert store.get(handed, "key") is None
+
+
+def test_a_run_that_was_stopped_goes_on(course, tmp_path, monkeypatch):
+    for student in ("anna", "bo", "cleo"):
+        path = tmp_path / "in" / student / f"{LESSON.name}.ipynb"
+        path.parent.mkdir(parents=True)
+        path.write_text(dumps(hand_out(LESSON)))
+    begun = []
+
+    def graded(batch):
+        begun.append(batch)
+        if len(begun) == 3:
+            raise KeyboardInterrupt
+        return Graded([{"share": Outcome(solved=True)} for _ in batch.works])
+
+    monkeypatch.setattr(grader, "BATCH", 1)
+    monkeypatch.setattr(grader, "grade_batch", graded)
+    asked = {"course": course, "out": tmp_path / "out", "jobs": 1, "say": lambda line: None}
+    with pytest.raises(KeyboardInterrupt):
+        grader.grade(tmp_path / "in", **asked)
+    report = grader.grade(tmp_path / "in", **asked)
+    assert (report.rows, report.graded, len(begun)) == (3, 1, 4)
+    assert [line.split(",")[2] for line in report.gradebook.read_text().splitlines()[1:]] == ["1", "1", "1"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
