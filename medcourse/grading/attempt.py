@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import socket
-import time
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -21,6 +20,7 @@ from typing import Any
 from medcourse.grading import judge, limits, pupil, sandbox
 from medcourse.grading.judge import APART, ENDED, INSIDE, Check, Outcome
 from medcourse.grading.sandbox import FAILED, Box
+from medcourse.grading.watch import EVERY, Watch
 
 TRIAL = "trial"  # the folder of the course's own solution
 _TRIAL_SECONDS = 900.0
@@ -36,7 +36,7 @@ class Request:
         check: a JSON file with the fields of `Check`, which is read in the judging fork only.
         submissions: names of folders.
         box: the fields of a `Box`.
-        seconds: for one submission, beside ten times what the solution takes.
+        seconds: for one submission to compute, or to sleep, beside ten times what the solution computes.
         results: the file to write: submission, or `TRIAL` -> fields of an `Outcome`.
         at_work: a file that tells which submission is being tried.
     """
@@ -81,7 +81,7 @@ def _try(request: Request, name: str, road: str, seconds: float) -> Outcome:
     from IPython import get_ipython
 
     names, box = get_ipython().user_ns, Box(**request.box)
-    began, folder, shared = time.monotonic(), Path(request.folder) / name, _large_arrays(names)
+    folder, shared = Path(request.folder) / name, _large_arrays(names)
     ours, theirs = socket.socketpair()
     work = partial(pupil.work, theirs, names, shared, road == INSIDE)
     student = sandbox.forked(work, box, keep=[theirs.fileno()], first=partial(pupil.read, folder))
@@ -92,14 +92,16 @@ def _try(request: Request, name: str, road: str, seconds: float) -> Outcome:
         _judge(ours, write, request, names, folder / "carried", road, shared)
     ours.close()
     os.close(write)
-    told = _read_all(read, began + seconds)
+    watch = Watch(student, judging)
+    told = _read_all(read, watch, seconds)
+    watch.look()
     outcome = Outcome(**json.loads(told)) if told else Outcome(happened=_no_word(told, seconds))
     if outcome.happened == ENDED:
         outcome.happened = _death(sandbox.ended(student, 5.0))
     sandbox.end(student, box)
     os.kill(judging, signal.SIGKILL)
     os.waitpid(judging, 0)
-    outcome.seconds = round(time.monotonic() - began, 2)
+    outcome.seconds = round(watch.computed, 2)
     return outcome
 
 
@@ -134,18 +136,20 @@ def _large_arrays(names: dict[str, Any]) -> list[Any]:
     return [value for value in values if isinstance(value, np.ndarray) and value.nbytes >= _LARGE]
 
 
-def _read_all(read: int, deadline: float) -> bytes | None:
-    """What comes until the other side closes; None when it does not in time."""
+def _read_all(read: int, watch: Watch, seconds: float) -> bytes | None:
+    """What comes until the other side closes; None when the forks have computed, or slept, for so long before."""
     parts: list[bytes] = []
     with os.fdopen(read, "rb", buffering=0) as stream:
         poll = select.poll()
         poll.register(stream, select.POLLIN | select.POLLHUP)
-        while (left := deadline - time.monotonic()) > 0:
-            if poll.poll(1000 * left):
+        while max(watch.computed, watch.slept) < seconds:
+            if poll.poll(1000 * EVERY):
                 part = stream.read(1 << 16)
                 if not part:
                     return b"".join(parts)
                 parts.append(part)
+            else:
+                watch.look()
     return None
 
 
@@ -153,7 +157,7 @@ def _no_word(told: bytes | None, seconds: float) -> str:
     return (
         "the check itself ended"
         if told is not None
-        else f"no end after {seconds:.0f} seconds: cells and check are stopped then"
+        else f"no end after {seconds:.0f} seconds of computing or sleeping: cells and check are stopped then"
     )
 
 

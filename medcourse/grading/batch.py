@@ -43,7 +43,7 @@ class Limits:
     """What one exercise of one submission may take.
 
     Attributes:
-        seconds: beside ten times what the solution takes.
+        seconds: of computing, or of sleeping, beside ten times what the solution computes.
         memory_mb: MiB beside what the lesson itself has.
         processes: at a time, threads counted.
         file_mb: MiB of one file.
@@ -107,6 +107,10 @@ class _KernelDiedError(Exception):
 
 def grade_batch(batch: Batch) -> Graded:
     """Grade a batch; a submission that takes the lesson's kernel down with it is left out, and the others are graded again."""
+    if sys.platform != "linux":
+        raise LessonError(
+            "grading needs Linux: use WSL on Windows, a container on a Mac, or --scheduler with Linux workers"
+        )
     graded = Graded([{} for _ in batch.works])
     left = list(range(len(batch.works)))
     while left:

@@ -33,7 +33,7 @@ def grade(
         list[str] | None, typer.Option(help="Grade STUDENT, or STUDENT/LESSON, again; may be given several times.")
     ] = None,
     seconds: Annotated[
-        float, typer.Option(help="For an exercise, beside ten times what the solution takes here.", min=1)
+        float, typer.Option(help="CPU time for an exercise, beside ten times what the solution takes here.", min=1)
     ] = 30,
     memory: Annotated[int, typer.Option(help="MiB for an exercise, beside what the lesson has.", min=64)] = 2048,
     drawn: Annotated[bool, typer.Option("--drawn", help="The release had drawn images.")] = False,

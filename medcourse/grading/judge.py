@@ -40,7 +40,7 @@ class Outcome:
         printed: by the student's cells, shortened.
         said: by the check; what hidden tests say is left out.
         errors: of the student's cells, one line each.
-        seconds: wall time.
+        seconds: CPU time of the cells and the check.
     """
 
     solved: bool = False

@@ -1,4 +1,4 @@
-"""A process that can do no harm: a fork of this one with limits, a folder of its own and, on Linux, its own namespaces.
+"""A process that can do no harm: a fork of this one with limits, a folder of its own and its own namespaces. Linux only.
 
 Namespaces take away the network, all other processes, and every place to write but that folder. What this machine allows is
 found by trying (`medcourse.grading.limits`). A fork costs milliseconds; memory is shared until one of the two writes.
@@ -8,7 +8,6 @@ import ctypes
 import os
 import resource
 import signal
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -114,20 +113,18 @@ def ended(pid: int, seconds: float) -> int | None:
 
 
 def die_with_parent() -> None:
-    """Let this fork end when the process that made it does (Linux)."""
+    """Let this fork end when the process that made it does."""
     _prctl(_libc(), _DEATHSIG, signal.SIGKILL)
 
 
 def limit_memory(memory_mb: int) -> None:
-    """Let this process have so many MiB beside what it has now (Linux)."""
-    has = (
-        int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize() if sys.platform == "linux" else 0
-    )
+    """Let this process have so many MiB beside what it has now."""
+    has = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     _set_limit(resource.RLIMIT_AS, has + (memory_mb << 20))
 
 
 def protect() -> None:
-    """Keep other processes of this user from reading and writing this one's memory (Linux)."""
+    """Keep other processes of this user from reading and writing this one's memory."""
     _prctl(_libc(), _DUMPABLE, 0)
 
 
@@ -141,8 +138,7 @@ def _libc() -> ctypes.CDLL:
 
 
 def _prctl(libc: ctypes.CDLL, option: int, value: int) -> None:
-    if sys.platform == "linux":
-        libc.prctl(option, value, 0, 0, 0)
+    libc.prctl(option, value, 0, 0, 0)
 
 
 def _end_all_of(user: int) -> None:
@@ -184,8 +180,7 @@ def _shut_in(libc: ctypes.CDLL, box: Box) -> None:
         os.setresgid(owner, owner, owner)
         os.setresuid(owner, owner, owner)
         _prctl(libc, _DUMPABLE, 1)
-    if sys.platform == "linux":
-        _keep_capabilities(libc, _READ_ANY if root and box.namespaces else 0)
+    _keep_capabilities(libc, _READ_ANY if root and box.namespaces else 0)
     _prctl(libc, _NO_NEW_PRIVS, 1)
     os.chdir(box.scratch)
 
