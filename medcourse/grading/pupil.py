@@ -200,8 +200,14 @@ class _Kept:
     def put_back(self, names: dict[str, Any]) -> None:
         """Bind every name, module, class and function of the course as it was."""
         names.update(self._names)
+        known = {name for name, *_ in self._modules}
+        for name in [name for name in sys.modules if name.startswith("medcourse") and name not in known]:
+            del sys.modules[name]  # imported since: the check imports it anew
         for name, module, held in self._modules:
             sys.modules[name] = module
+            if name.startswith("medcourse"):
+                for added in vars(module).keys() - held.keys():
+                    del vars(module)[added]
             vars(module).update(held)
         for owner, held in self._classes:
             for name, value in held.items():
