@@ -12,8 +12,9 @@ import typer
 
 from medcourse import __version__
 from medcourse.errors import ArgumentError, LessonError, MedcourseError
+from medcourse.grading import commands as grading
 from medcourse.studies import STUDIES
-from medcourse.teaching import commands
+from medcourse.teaching import commands as teaching
 from medcourse.teaching.commands import CourseFolder
 
 if TYPE_CHECKING:
@@ -29,9 +30,11 @@ app = typer.Typer(
 )
 data_app = typer.Typer(no_args_is_help=True, help="List, fetch and verify the data sets.")
 app.add_typer(data_app, name="data")
-app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(commands.lab)
-app.command()(commands.progress)
-app.command()(commands.new_lesson)
+app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})(teaching.lab)
+app.command()(teaching.progress)
+app.command()(teaching.new_lesson)
+app.command()(grading.release)
+app.command()(grading.grade)
 
 DEMO_LESSON = "02_single_class_collapse"
 _CLEAR = "\r\x1b[2K"  # a terminal's own line, empty again
@@ -161,8 +164,7 @@ def build(
     if problems := builder.check(course, lessons or None):
         typer.echo("\n".join(problems), err=True)
         raise typer.Exit(1)
-    problems = _execute_and_record(course, lessons or None, shift, precision, record, jobs)
-    if problems:
+    if problems := _execute_and_record(course, lessons or None, shift, precision, record, jobs):
         typer.echo("\n\n".join(problems), err=True)
         raise typer.Exit(1)
     typer.echo("every lesson is built, executed and graded as its source says")
@@ -280,8 +282,7 @@ def _texts(cell: "NotebookNode") -> str:
 
 
 def _phantom_notices(notebook: "NotebookNode") -> list[str]:
-    lines = [line for cell in notebook.cells for line in _texts(cell).splitlines()]
-    return [line for line in lines if line.startswith("PHANTOM DATA")]
+    return [line for c in notebook.cells for line in _texts(c).splitlines() if line.startswith("PHANTOM DATA")]
 
 
 def _before_after(notebook: "NotebookNode") -> str:

@@ -23,6 +23,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 from urllib.error import URLError
 
+from medcourse.data import handed_out
 from medcourse.data.cache import cache_folder, publish, sha256, stored, unfinished
 from medcourse.data.manifest import Dataset, Source, Tree
 from medcourse.errors import IntegrityError, SourceError
@@ -48,10 +49,13 @@ def is_of_network(error: OSError) -> bool:
 
 
 def mirror() -> str | None:
-    """``MEDCOURSE_MIRROR``: a folder (made absolute) or an http(s) base without its last slash; None when unset."""
+    """``MEDCOURSE_MIRROR``: a folder (made absolute) or an http(s) base without its last slash.
+
+    When unset: the packs that came with a release in the working folder or the one above; else None.
+    """
     value = os.environ.get(MIRROR, "").strip()
     if not value:
-        return None
+        return handed_out.packs()
     if value.startswith(("http://", "https://")):
         return value.rstrip("/")
     return str(Path(value).expanduser().resolve())

@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 
 from medcourse.arguments import whole_number
-from medcourse.data import origins
+from medcourse.data import handed_out, origins
 from medcourse.data.cohort import Cohort
 from medcourse.data.decode import Picture, Stack, read_image, read_mask, stack
 from medcourse.data.fetch import fetch, manual_steps, mirror, tree_folder
@@ -52,8 +52,8 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
     Args:
         name: a data set of ``mc.datasets()``.
         size: height and width in pixels; images are resized to squares.
-        phantom: "auto" draws a stand-in with the same columns when no source can be reached, and says so; False raises
-            instead; True always draws.
+        phantom: "auto" draws a stand-in with the same columns when no source can be reached, or the release says so, and
+            prints that; False raises instead; True always draws.
         progress: show a bar while downloading.
 
     Returns:
@@ -70,6 +70,9 @@ def load(name: str, size: int = 64, phantom: Literal["auto"] | bool = "auto", pr
     dataset = find_dataset(name, kind="images")
     size = whole_number("size", size, least=1)
     if phantom is True:
+        return _draw(dataset, size)
+    if phantom == "auto" and handed_out.is_drawn(name):
+        print(f"PHANTOM DATA: your instructor chose drawn images for '{name}'; they say nothing about patients.")
         return _draw(dataset, size)
     try:
         folders = [fetch(find_dataset(needed), progress) for needed in (name, *dataset.needs)]

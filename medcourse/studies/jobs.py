@@ -13,6 +13,7 @@ import joblib
 import torch
 
 from medcourse.arguments import one_of, whole_number
+from medcourse.cluster import dask_client
 from medcourse.errors import EvaluationError, TrainingError
 from medcourse.networks.seeds import SHIFT, seed_shift
 from medcourse.studies.results import Outcome, Results, png
@@ -101,7 +102,7 @@ def _job(run: Run, arm: str, seed: int, settings: Mapping[str, Any]) -> tuple[Ma
 def _workers(jobs: int, scheduler: str | None) -> Iterator[joblib.Parallel]:
     """What runs jobs and yields each as soon as it ends; a job waits here, not in a queue that outlives a kill."""
     here = {"inner_max_num_threads": 1, "initializer": _end_with, "initargs": (os.getpid(),)}
-    backend, more = ("dask", {"client": _client(scheduler)}) if scheduler else ("loky", here)
+    backend, more = ("dask", {"client": dask_client(scheduler)}) if scheduler else ("loky", here)
     with joblib.parallel_config(backend, **more):
         try:
             yield joblib.Parallel(jobs, return_as="generator_unordered", batch_size=1, pre_dispatch="n_jobs")
@@ -121,17 +122,3 @@ def _end_with(parent: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _client(scheduler: str) -> Any:
-    """A client of the Dask scheduler, once it has a worker."""
-    try:
-        from distributed import Client
-    except ImportError as error:
-        raise TrainingError("--scheduler needs Dask: pip install 'medcourse[cluster]'") from error
-    try:
-        client = Client(scheduler, set_as_default=False)
-        client.wait_for_workers(1, timeout=60)
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"the Dask scheduler at {scheduler} cannot be used: {error}") from error
-    return client

@@ -28,7 +28,7 @@ _earned: dict[str, int] = {}  # exercise -> points, in this kernel
 
 def answered(name: str, answer: object) -> None:
     """Raise CheckError while ``answer`` is still the stub's ``...`` or its empty function, or is None."""
-    if answer is ... or _is_empty_function(answer):
+    if answer is ... or is_empty_function(answer):
         work = "goes on" if _earned else "begins"
         left = "still `...`" if answer is ... else "an empty function"
         raise CheckError(
@@ -48,7 +48,7 @@ def needs(**answers: object) -> None:
         CheckError: an answer is still ``...``, an empty function or None; names the first such.
     """
     for name, answer in answers.items():
-        empty = _is_empty_function(answer)
+        empty = is_empty_function(answer)
         if answer is ... or answer is None or empty:
             line = f"def {name}" if empty else f"{name} = ..."
             raise CheckError(
@@ -70,7 +70,7 @@ def points(exercise: str, earned: int, of: int) -> None:
     print(f"{earned} {'point' if earned == 1 else 'points'}. So far {sum(_earned.values())} of {of} in this lesson.")
 
 
-def _is_empty_function(answer: object) -> bool:
+def is_empty_function(answer: object) -> bool:
     """Whether it is a function that does nothing, as a stub does (``...``, ``pass``, or a docstring alone)."""
     if not isinstance(answer, FunctionType):
         return False
@@ -236,6 +236,28 @@ def quiz(name: str, answer: Any, reasons: Mapping[str, str] | str, right: str = 
         raise CheckError(f"Not yet: `{name}` is not {choice!r}. {options[choice]}")
     else:
         print(f"Correct: {choice}. {options[choice]}")
+
+
+def handed_in(name: str, answer: object, options: str) -> None:
+    """Say that an answer to a multiple-choice question is noted: a hand-out leaves it to the grader which one is right.
+
+    Args:
+        name: of the question, which is the student's name for the answer.
+        answer: one of the options; case and outer blanks do not count.
+        options: their letters, such as ``"abc"``.
+
+    Raises:
+        CheckError: the answer is missing, or none of the options.
+
+    Example:
+        >>> handed_in("quiz_1", "B ", "abc")
+        Noted: `quiz_1` = 'b'. The grader tells whether it is right.
+    """
+    answered(name, answer)
+    choice = sealing.option_of(answer) if isinstance(answer, str) else ""
+    if choice not in list(options):
+        raise CheckError(f"`{name}` is {answer!r}: answer with one of {', '.join(map(repr, options))}.")
+    print(f"Noted: `{name}` = {choice!r}. The grader tells whether it is right.")
 
 
 def _as_number(name: str, answer: Any) -> float:
