@@ -276,7 +276,7 @@ def _environment(home: Path) -> dict[str, str]:
     path = [str(Path(part).resolve()) for part in os.environ.get("PYTHONPATH", "").split(os.pathsep) if part]
     environment = {name: os.environ[name] for name in _KEPT if name in os.environ}
     environment |= dict.fromkeys(_THREADS, "1") | {"HOME": str(home), "MEDCOURSE_CACHE": str(cache_folder())}
-    environment |= {"CUDA_VISIBLE_DEVICES": ""}  # a fork cannot use its parent's GPU
+    environment |= {"CUDA_VISIBLE_DEVICES": "", "MEDCOURSE_REMEMBER": "0"}  # a fork cannot use its parent's GPU
     if path:
         environment["PYTHONPATH"] = os.pathsep.join(path)
     if source := mirror():

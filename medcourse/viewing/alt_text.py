@@ -2,6 +2,8 @@
 
 import base64
 import html
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from IPython.core.getipython import get_ipython
@@ -10,7 +12,7 @@ from matplotlib.figure import Figure
 
 
 def described(figure: Figure) -> str:
-    """What a figure shows, in its own words: titles, axis labels and legends, panel by panel."""
+    """What a figure shows, in its own words: titles, axis labels, legends and what is written in it, panel by panel."""
     pictures = sum(bool(axis.images) for axis in figure.axes)
     what = f"Figure with {pictures} picture{'s' * (pictures > 1)}." if pictures else "Figure."
     panels = [f"{figure.get_suptitle()}." if figure.get_suptitle() else "", *map(_of_panel, figure.axes)]
@@ -31,24 +33,33 @@ def show_figures_with_alt_text() -> None:
 
 
 def _register() -> None:
+    """PNG and HTML of a figure come from one drawing: the notebook's own printer of PNGs moves into the bundle of both."""
     shell: Any = get_ipython()
-    shell.display_formatter.formatters["text/html"].for_type(Figure, _as_html)
+    formatter = shell.display_formatter
+    draw = formatter.formatters["image/png"].pop(Figure, None)
+    if draw is not None:
+        formatter.mimebundle_formatter.for_type(Figure, partial(_bundle, draw))
+    elif any(Figure in other.type_printers for other in formatter.formatters.values()):
+        formatter.mimebundle_formatter.pop(Figure, None)  # somebody chose SVG
 
 
-def _as_html(figure: Figure) -> str | None:
-    """The figure as the notebook draws its PNG, with alt text; None where the notebook does not draw PNGs."""
-    shell: Any = get_ipython()
-    drawn = shell.display_formatter.formatters["image/png"](figure)
-    png = drawn[0] if isinstance(drawn, tuple) else drawn
+def _bundle(draw: Callable[[Figure], Any], figure: Figure) -> tuple[dict[str, str], dict[str, Any]]:
+    """Data and metadata of a figure, by MIME type; none where the notebook leaves the PNG out."""
+    drawn = draw(figure)
+    png, metadata = drawn if isinstance(drawn, tuple) else (drawn, {})
     if png is None:
-        return None
-    return image_tag(base64.b64encode(png).decode() if isinstance(png, bytes) else png.strip(), described(figure))
+        return {}, {}
+    png = base64.b64encode(png).decode() if isinstance(png, bytes) else png.strip()
+    return {"image/png": png, "text/html": image_tag(png, described(figure))}, {
+        "image/png": metadata
+    } if metadata else {}
 
 
 def _of_panel(axis: Axes) -> str:
     """A sentence about one panel; "" of one without words."""
     legend = axis.get_legend()
     labels = {
+        "written": " / ".join(text.get_text().replace("\n", ", ") for text in axis.texts),
         "across": axis.get_xlabel(),
         "up": axis.get_ylabel(),
         "drawn": ", ".join(text.get_text() for text in legend.get_texts()) if legend else "",

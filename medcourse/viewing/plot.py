@@ -85,19 +85,41 @@ def maps(
     Raises:
         ExplanationError: maps or masks that do not fit the images.
     """
-    size = (len(cohort), *cohort.images.shape[2:])
-    values = np.asarray(maps)
-    values = np.broadcast_to(values, size) if values.shape == size[1:] else values
-    lines = np.zeros(size) if masks is None else np.asarray(masks) > 0
-    for name, given in {"maps": values, "masks": lines}.items():
-        if given.shape != size:
-            raise ExplanationError(f"{name} have shape {given.shape}; the images of the cohort need {size}")
+    values = one_for_each(cohort, "maps", maps)
+    lines = np.zeros(values.shape) if masks is None else one_for_each(cohort, "masks", masks)
     axes = images(cohort, list(cohort.table.index), columns, title, inches)
     for axis, value, line in zip(axes.flat, values, lines, strict=False):
-        axis.imshow(value, cmap="viridis", vmin=0, vmax=1, alpha=np.clip(0.6 * value, 0, 1))
-        if line.any() and not line.all():
-            axis.contour(line, levels=[0.5], colors=ORANGE, linewidths=1.2)
+        map_over(axis, value, line)
     return axes
+
+
+def map_over(ax: Axes, value: ArrayLike, mask: ArrayLike, opacity: float = 0.6) -> None:
+    """Lay one map over the image that is drawn there, and a line round its mask.
+
+    Args:
+        ax: the Axes of the image.
+        value: H x W, in [0, 1].
+        mask: H x W, more than 0 inside; all 0: no line.
+        opacity: what the map covers where it is 1, in [0, 1].
+    """
+    ax.imshow(value, cmap="viridis", vmin=0, vmax=1, alpha=np.clip(opacity * np.asarray(value), 0, 1))
+    inside = np.asarray(mask) > 0
+    if inside.any() and not inside.all():
+        ax.contour(inside, levels=[0.5], colors=ORANGE, linewidths=1.2)
+
+
+def one_for_each(cohort: Cohort, name: str, given: ArrayLike) -> NDArray[Any]:
+    """Maps or masks of a cohort, N x H x W; one for all (H x W) is repeated.
+
+    Raises:
+        ExplanationError: they do not fit the images.
+    """
+    size = (len(cohort), *cohort.images.shape[2:])
+    values = np.asarray(given)
+    values = np.broadcast_to(values, size) if values.shape == size[1:] else values
+    if values.shape != size:
+        raise ExplanationError(f"{name} have shape {values.shape}; the images of the cohort need {size}")
+    return values
 
 
 def augmentations(
@@ -122,6 +144,23 @@ def augmentations(
         ArgumentError: an unknown policy, no or too many draws, or not 1 to 8 images of that shape and type.
         TrainingError: the policy varies stain, and the images have no colour.
     """
+    columns = augmented(policy, images, arguments.whole_number("draws", draws, least=1), seed)
+    size = (inches * len(columns), inches * len(columns[0]) + 0.2)
+    _, axes = plt.subplots(len(columns[0]), len(columns), figsize=size, squeeze=False, layout="constrained")
+    for k, pictures in enumerate(columns):
+        for axis, picture in zip(axes[:, k], pictures, strict=True):
+            axis.imshow(picture.transpose(1, 2, 0), cmap="gray", vmin=0, vmax=1)
+            axis.set_axis_off()
+        axes[0, k].set_title(f"draw {k}" if k else "as taken", fontsize=8)
+    return axes
+
+
+def augmented(policy: "str | Augmentation", images: ArrayLike, draws: int, seed: int) -> list[NDArray[np.float32]]:
+    """The images as taken and so many draws of a policy: float in [0, 1], each N x C x H x W.
+
+    Raises:
+        ArgumentError, TrainingError: as ``augmentations``.
+    """
     import torch  # takes seconds, and the other plots do without
 
     from medcourse.training.augmentation import Augmentation
@@ -131,19 +170,11 @@ def augmentations(
         raise ArgumentError(
             f"images= is {shown.dtype} of shape {shown.shape}; give 1 to 8 images as uint8, N x C x H x W: cohort.images[:3]"
         )
-    draws = arguments.whole_number("draws", draws, least=1)
     augment = Augmentation(policy) if isinstance(policy, str) else policy
     taken = torch.from_numpy(shown) / 255
     rng = torch.Generator().manual_seed(arguments.whole_number("seed", seed))
-    columns = [taken, *(augment(taken, rng) for _ in range(draws))]
-    size = (inches * len(columns), inches * len(shown) + 0.2)
-    _, axes = plt.subplots(len(shown), len(columns), figsize=size, squeeze=False, layout="constrained")
-    for k, pictures in enumerate(columns):
-        for axis, picture in zip(axes[:, k], pictures, strict=True):
-            axis.imshow(picture.permute(1, 2, 0).numpy(), cmap="gray", vmin=0, vmax=1)
-            axis.set_axis_off()
-        axes[0, k].set_title(f"draw {k}" if k else "as taken", fontsize=8)
-    return axes
+    pictures = [taken, *(augment(taken, rng) for _ in range(draws))]
+    return [part.numpy() for part in pictures]
 
 
 def scores(pred: Predictions, threshold: float | None = 0.5, ax: Axes | None = None, bins: int = 40) -> Axes:
