@@ -42,7 +42,7 @@ build: $(STAMP)  ## make student notebooks and executed solutions from course/so
 	$(BIN)/python docs/refresh_pages.py
 	$(BIN)/python docs/draw_house.py
 
-site: $(STAMP)  ## write the course as web pages to build/site (under a minute); a broken link or a missing alt text ends it
+site: $(STAMP)  ## set up, then write the course as web pages to build/site; a broken link or a missing alt text ends it
 	$(BIN)/python -m sphinx -q -W --keep-going -c docs/site -d build/doctrees . build/site
 	@echo "open build/site/index.html"
 

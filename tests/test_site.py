@@ -3,6 +3,7 @@
 import functools
 import http.server
 import json
+import re
 import runpy
 import shutil
 import subprocess
@@ -38,10 +39,11 @@ def test_each_link_that_leads_nowhere_and_each_picture_without_alt_text_is_found
     (tmp_path / "p.png").touch()
     assert problems_of(tmp_path) == []
     (tmp_path / "d.html").write_text(
-        '<a href="none.html">1</a><a href="a.html#none">2</a><a href="#none">3</a><img src="p.png" alt=" "><script src="x.js"></script>'
+        '<a href="none.html">1</a><a href="a.html#none">2</a><a href="#none">3</a><img src="p.png" alt=" "><img src="./p.png" alt="p.png"><script src="x.js"></script>'
     )
     assert problems_of(tmp_path) == [
         "d.html: the picture p.png has no alt text",
+        "d.html: the picture ./p.png has no alt text",
         "d.html: the link none.html leads nowhere",
         "d.html: the link a.html#none leads nowhere: that page has no #none",
         "d.html: the link #none leads nowhere: that page has no #none",
@@ -73,8 +75,9 @@ def site(tmp_path_factory) -> Path:
     pytest.importorskip("sphinx_book_theme", reason="needs Sphinx: pip install 'medcourse[site]'")
     folder = tmp_path_factory.mktemp("site")
     repository = copy_of_the_repository(folder / "repository")
-    with (repository / "pyproject.toml").open("a", encoding="utf-8") as settings:
-        settings.write(URLS)
+    settings = repository / "pyproject.toml"
+    project = re.sub(r"^\[project\.urls\]\n(\w.*\n)+", "", settings.read_text(encoding="utf-8"), flags=re.MULTILINE)
+    settings.write_text(project + URLS, encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-c", "docs/site", ".", folder / "html"]
     subprocess.run(command, cwd=repository, check=True)
     return folder / "html"
@@ -190,9 +193,9 @@ def test_the_reader_searches_goes_dark_and_opens_a_solution(page, address):
     result.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("One class only")
 
-    theme = page.locator("html").get_attribute("data-theme")
-    while page.locator("html").get_attribute("data-theme") == theme:
-        page.locator(".theme-switch-button:visible").first.click()
+    page.get_by_role("button", name="Color mode").click()
+    page.get_by_role("button", name="Dark").click()
+    expect(page.locator("html")).to_have_attribute("data-theme", "dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != "rgb(255, 255, 255)"
 
     solution = page.locator("details", has=page.get_by_text("A solution", exact=True)).first

@@ -23,8 +23,11 @@ class _Page(HTMLParser):
         self.ids.update(name for name in (given.get("id"), given.get("name")) if name)
         if link := given.get(_ADDRESSES.get(tag, "")):
             self.links.append(link)
-        if tag == "img" and not (given.get("alt") or "").strip():
-            self.untold.append(given.get("src") or "without a source")
+        source, alt = given.get("src") or "without a source", (given.get("alt") or "").strip()
+        if tag == "img" and (
+            not alt or alt.endswith(Path(source).suffix or "/")
+        ):  # Sphinx writes the file's name for want of a text
+            self.untold.append(source)
 
 
 def problems_of(folder: Path) -> list[str]:

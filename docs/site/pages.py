@@ -16,7 +16,7 @@ from sphinx.errors import ExtensionError
 from medcourse.teaching.notebooks import dumps
 
 MENU = {
-    "Course": ["course/README"],
+    "Course": ["course/README", "docs/INSTALL"],
     "Lessons": ["course/notebooks/*"],
     "Look up": ["course/glossary", "course/references", "docs/TROUBLESHOOTING", "docs/site/api"],
     "Results": ["docs/FINDINGS", "docs/STUDIES", "docs/BENCHMARKS*"],
@@ -32,6 +32,7 @@ MENU = {
     ],
 }
 
+_ALT = re.compile(r"!\[[^\]]*\]")
 _ENTRY = re.compile(r'^### <a id="[^"]+"></a>', re.MULTILINE)  # each heading has an address of its own here
 
 
@@ -44,14 +45,22 @@ def setup(app: Sphinx) -> dict[str, bool]:
 
 def read(app: Sphinx, page: str, source: list[str]) -> None:
     """Change a page's source as it is read."""
-    if page == app.config.root_doc:
-        source[0] = f"{source[0]}\n{menu()}"
-    elif page.startswith("course/notebooks/"):
+    if page.startswith("course/notebooks/"):
         solution = Path(app.srcdir) / "course" / "solutions" / f"{Path(page).name}.ipynb"
         app.env.note_dependency(solution)
         source[0] = dumps(folded(nbformat.read(solution, as_version=4)))
-    elif page == "course/glossary":
-        source[0] = _ENTRY.sub("## ", source[0])
+        return
+    text = whole_alts(source[0])
+    if page == app.config.root_doc:
+        text = f"{text}\n{menu()}"
+    if page == "course/glossary":
+        text = _ENTRY.sub("## ", text)
+    source[0] = text
+
+
+def whole_alts(markdown: str) -> str:
+    """The same text with each picture's alt text on one line: MyST joins the words at a line's end."""
+    return _ALT.sub(lambda found: found[0].replace("\n", " "), markdown)
 
 
 def menu() -> str:
@@ -66,6 +75,7 @@ def folded(notebook: NotebookNode) -> NotebookNode:
     """An executed lesson as its page shows it: solutions and checks are folded, and pictures have their alt text."""
     for cell in notebook.cells:
         if cell.cell_type != "code":
+            cell.source = whole_alts(cell.source)
             continue
         shown: dict[str, object] = {}
         if nbgrader := cell.metadata.get("nbgrader"):
