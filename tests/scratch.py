@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import site
 import subprocess
 import sys
 from pathlib import Path
@@ -21,8 +20,8 @@ def environment_without_medcourse(folder: Path) -> dict[str, str]:
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
     packages = folder / "packages"
     packages.mkdir()
-    for place in site.getsitepackages():
-        for entry in Path(place).iterdir():
+    for place in (Path(place) for place in sys.path if Path(place).name == "site-packages"):
+        for entry in place.iterdir():
             if "medcourse" not in entry.name and not (packages / entry.name).exists():
                 (packages / entry.name).symlink_to(entry)
     [own] = folder.glob("lib/python*/site-packages")
