@@ -154,7 +154,6 @@ def test_no_page_has_an_error_in_the_browsers_console_or_is_too_wide(page, addre
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: said.append(str(error)))
-    page.on("requestfailed", lambda request: said.append(f"failed: {request.url}"))
     page.on("response", lambda response: said.append(response.url) if response.status >= 400 else None)
     wide = {}
     for name in pages_of(site):

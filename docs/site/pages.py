@@ -32,6 +32,8 @@ MENU = {
     ],
 }
 
+# badges are pictures of other servers; a lesson's page has launch buttons
+_LAUNCH = re.compile(r"<!-- launch: .*?<!-- end of launch -->", re.DOTALL)
 _ALT = re.compile(r"!\[[^\]]*\]")
 _ENTRY = re.compile(r'^### <a id="[^"]+"></a>', re.MULTILINE)  # each heading has an address of its own here
 
@@ -50,7 +52,7 @@ def read(app: Sphinx, page: str, source: list[str]) -> None:
         app.env.note_dependency(solution)
         source[0] = dumps(folded(nbformat.read(solution, as_version=4)))
         return
-    text = whole_alts(source[0])
+    text = whole_alts(_LAUNCH.sub("", source[0]))
     if page == app.config.root_doc:
         text = f"{text}\n{menu()}"
     if page == "course/glossary":
