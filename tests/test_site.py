@@ -202,3 +202,18 @@ def test_the_reader_searches_goes_dark_and_opens_a_solution(page, address):
     expect(code).to_be_hidden()
     solution.locator("summary").click()
     expect(code).to_be_visible()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["phone"], indirect=True)
+def test_on_a_phone_the_menus_open_and_lead_on(page, address):
+    from playwright.sync_api import expect
+
+    page.goto(address + LESSON)
+    page.locator(".secondary-toggle:visible").click()
+    page.get_by_role("dialog").get_by_role("link", name="References").click()
+    expect(page).to_have_url(f"{address}{LESSON}#references")
+    page.goto(address + LESSON)
+    page.locator(".primary-toggle:visible").click()
+    page.get_by_role("dialog").get_by_role("link", name="Glossary").click()
+    expect(page.get_by_role("heading", level=1)).to_contain_text("Glossary")

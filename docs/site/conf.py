@@ -43,6 +43,7 @@ napoleon_use_ivar = True
 
 html_theme = "sphinx_book_theme"
 html_title = "medcourse"
+templates_path = ["templates"]
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_favicon = "static/favicon.svg"
