@@ -1,8 +1,9 @@
 """Put what the executed lessons and the committed runs of the studies say into the pages that show it (`make build`).
 
-README and course/README.md get the links to Binder, Colab and the course page, README the table of lessons, docs/FINDINGS.md the before/after tables of lessons 02 and 06 with their ranges over seeds, what the
-repeats of lesson 05 printed and lesson 09's means, docs/pictures the second figure of lesson 02, course/README.md the table with cost
-and data, docs/STUDIES.md the report of every study.
+README and course/README.md get the links to Binder, Colab and the course page, README the table of lessons, docs/FINDINGS.md the
+before/after tables of lessons 02 and 06 with their ranges over seeds, what the repeats of lesson 05 printed and lesson 09's
+means, docs/pictures the second figure of lesson 02, course/README.md the table with cost and data, docs/STUDIES.md the report
+of every study.
 
     python docs/refresh_pages.py [FOLDER]    # the repository, or a copy of it
 """

@@ -1,7 +1,6 @@
 """Where a lesson opens without an installation: what follows from the repository's address, and Colab's first cell."""
 
 import os
-import shutil
 import subprocess
 import sys
 from importlib import metadata
@@ -14,7 +13,7 @@ from medcourse.teaching import colab, launch
 from medcourse.teaching.notebooks import dumps, solution_notebook, student_notebook
 from medcourse.teaching.source import Lesson, read_lesson
 from tests.courses import write_course
-from tests.scratch import ROOT, environment_without_medcourse
+from tests.scratch import copy_of_the_repository, environment_without_medcourse
 
 PUBLIC = "https://github.com/An-Owner/a.course"
 
@@ -105,11 +104,7 @@ def test_the_package_works_without_what_colab_lacks_and_does_not_get():
 @pytest.mark.slow
 def test_on_colab_the_first_cell_installs_the_course_and_fetches_its_data(tmp_path):
     """As a script, in an environment without medcourse; a repository on this disk stands for the public one."""
-    repository = tmp_path / "repository"
-    repository.mkdir()
-    for name in ("pyproject.toml", "README.md", "LICENSE", "LICENSE-course", "data_manifest.yaml"):
-        shutil.copy(ROOT / name, repository)
-    shutil.copytree(ROOT / "medcourse", repository / "medcourse", ignore=shutil.ignore_patterns("__pycache__"))
+    repository = copy_of_the_repository(tmp_path / "repository")
     git = ["git", "-C", repository, "-c", "user.name=T", "-c", "user.email=t@example.org"]
     for arguments in (["init", "-q", "-b", "main"], ["add", "."], ["commit", "-qm", "all"]):
         subprocess.run([*git, *arguments], check=True)

@@ -23,6 +23,7 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 URLS = '\n[project.urls]\nRepository = "https://github.com/an-owner/a-course"\n'
 LESSON = "course/notebooks/02_single_class_collapse.html"
 KINDS = ("README.html", LESSON, "course/glossary.html", "docs/site/api.html", "search.html")  # one page of each kind
+PATIENCE = 200_000  # milliseconds until something must have happened; nothing waits that long without need
 SCREENS = {
     "desktop": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "light"},
     "dark": {"viewport": {"width": 1280, "height": 900}, "color_scheme": "dark"},
@@ -105,8 +106,9 @@ def browser():
     if CHROMIUM is None:
         pytest.skip("needs Chromium: apt-get install chromium")
     pytest.importorskip("playwright", reason="needs playwright: pip install 'medcourse[dev]'")
-    from playwright.sync_api import sync_playwright
+    from playwright.sync_api import expect, sync_playwright
 
+    expect.set_options(timeout=PATIENCE)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
         yield browser
@@ -117,7 +119,7 @@ def browser():
 def page(browser, request):
     """A page as wide and as dark as the test asks for."""
     context = browser.new_context(**SCREENS[getattr(request, "param", "desktop")])
-    context.set_default_timeout(200_000)
+    context.set_default_timeout(PATIENCE)
     yield context.new_page()
     context.close()
 
@@ -188,6 +190,7 @@ def test_the_reader_searches_goes_dark_and_opens_a_solution(page, address):
     from playwright.sync_api import expect
 
     page.goto(f"{address}search.html?q=melanoma")
+    expect(page.get_by_text("Search finished")).to_be_visible()
     result = page.locator("#search-results a", has_text="One class only").first
     result.click()
     expect(page.get_by_role("heading", level=1)).to_contain_text("One class only")
