@@ -26,9 +26,8 @@ def main() -> None:
     for words, call in calls.items():
         print(words, flush=True)
         given = {keyword.arg: ast.literal_eval(keyword.value) for keyword in call.keywords}
-        LOADERS[ast.unparse(call.func)](
-            *map(ast.literal_eval, call.args), **{"phantom": False, "progress": False} | given
-        )
+        given |= {"phantom": given.get("phantom") is True, "progress": False}
+        LOADERS[ast.unparse(call.func)](*map(ast.literal_eval, call.args), **given)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@ from tests.scratch import ROOT, copy_of_the_repository, environment_without_medc
 
 SCRIPTS = ("postBuild", "start")
 CONDA_NAMES = {"torch": "pytorch-cpu", "matplotlib": "matplotlib-base"}  # where conda-forge has another one than PyPI
-LOADS = "from pathlib import Path\nimport medcourse as mc\n\nmc.load_table({data!r})\nmc.load_table({data!r}, phantom=False)\n"
+LOADS = "from pathlib import Path\nimport medcourse as mc\n\nmc.load_table({data!r})\nmc.load_table({data!r}, phantom='auto')\n"
 
 
 def parts(line: str) -> tuple[str, str]:
