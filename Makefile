@@ -9,14 +9,14 @@ TINY := $(addprefix tests/test_, $(addsuffix .py, checkpoint diagnosis imbalance
 	multilabel_training optimizer preconditions training))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lab check build clean
+.PHONY: help demo test lab check build site clean
 
 help:  ## show this list
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/ -/'
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,bench]"
+	$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable ".[dev,bench,site]"
 	touch $@
 
 demo: $(STAMP)  ## set up, then execute lesson 02: real images, a full training run, the before/after table
@@ -41,6 +41,10 @@ build: $(STAMP)  ## make student notebooks and executed solutions from course/so
 	$(BIN)/medcourse build
 	$(BIN)/python docs/refresh_pages.py
 	$(BIN)/python docs/draw_house.py
+
+site: $(STAMP)  ## set up, then write the course as web pages to build/site; a broken link or a missing alt text ends it
+	$(BIN)/python -m sphinx -q -W --keep-going -c docs/site -d build/doctrees . build/site
+	@echo "open build/site/index.html"
 
 clean:  ## remove the environment and everything built
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -1,8 +1,9 @@
 """Put what the executed lessons and the committed runs of the studies say into the pages that show it (`make build`).
 
-README gets the table of lessons, docs/FINDINGS.md the before/after tables of lessons 02 and 06 with their ranges over seeds, what the
-repeats of lesson 05 printed and lesson 09's means, docs/pictures the second figure of lesson 02, course/README.md the table with cost
-and data, course/instructors a page for each lesson's instructor, docs/STUDIES.md the report of every study.
+README and course/README.md get the links to Binder, Colab and the course page, README the table of lessons, docs/FINDINGS.md the
+before/after tables of lessons 02 and 06 with their ranges over seeds, what the repeats of lesson 05 printed and lesson 09's means,
+docs/pictures the second figure of lesson 02, course/README.md the table with cost and data, course/instructors a page for each
+lesson's instructor, docs/STUDIES.md the report of every study.
 
     python docs/refresh_pages.py [FOLDER]    # the repository, or a copy of it
 """
@@ -22,6 +23,7 @@ from medcourse.studies.chest_report import borders
 from medcourse.studies.comparison import markdown
 from medcourse.studies.results import Results, Runs
 from medcourse.teaching.guide import instructor_guide
+from medcourse.teaching.launch import address_of, badges
 from medcourse.teaching.source import LEVELS, read_lesson
 
 REPORT = re.compile(
@@ -54,7 +56,8 @@ def row(meta: nbformat.NotebookNode, name: str) -> str:
     """One line of the table of lessons."""
     data = ", ".join(f"{d} ({find_dataset(d).size_mb:.0f} MB)" for d in meta.datasets)
     run = f"{meta.cpu_seconds:.0f} s, {meta.peak_mb / 1000:.1f} GB"
-    return f"| {name.replace('_', ' ', 1)} | {meta.level} {LEVELS[meta.level]} | {meta.pitfall} | {meta.minutes} | {run} | {data} |"
+    lesson = f"[{name.replace('_', ' ', 1)}](notebooks/{name}.ipynb)"
+    return f"| {lesson} | {meta.level} {LEVELS[meta.level]} | {meta.pitfall} | {meta.minutes} | {run} | {data} |"
 
 
 def readme_row(meta: nbformat.NotebookNode, name: str) -> str:
@@ -134,6 +137,9 @@ def main(root: Path) -> None:
     (root / "docs" / "pictures" / "02_scores.png").write_bytes(base64.b64decode(pictures[1]))
     lessons = [readme_row(book.metadata.medcourse, name) for name, book in books.items()]
     put(root / "README.md", "|---|---|---|", "<!-- end of lessons -->", "\n".join(lessons))
+    launch = badges(address_of(root / "course"))
+    for page in (root / "README.md", root / "course" / "README.md"):
+        put(page, "<!-- launch: docs/refresh_pages.py -->", "<!-- end of launch -->", launch)
     rows = [row(book.metadata.medcourse, name) for name, book in books.items()]
     put(root / "course" / "README.md", "|---|---|---|---|---|---|", "<!-- end of table -->", "\n".join(rows))
 

@@ -210,7 +210,8 @@ def test_the_builder_frames_the_prose():
         "# 01 A good lesson\n\n**The pitfall:** Accuracy hides the disease that nobody found.\n\nA reader looked",
         "01_concept.png)\n\n**After this lesson you can**\n\n- compute a sensitivity\n- plot a bar\n\n**You need**\n\n- Python: fun",
         "**Plan:** 7 minutes\n\n| section | minutes | core path |\n|---|---|---|\n| 1 Sensitivity | 3 | yes |\n| 2 A figure | 2 |  |",
-        "**In a hurry?** The core path takes 3 minutes: section 1.\n\nNext: [02 bad checks](02_bad_checks.ipynb) | [The course]",
+        "**In a hurry?** The core path takes 3 minutes: section 1.\n\n<details><summary>On Binder: save before a pause",
+        "were.</p></details>\n\nNext: [02 bad checks](02_bad_checks.ipynb) | [The course]",
     ):
         assert text in opening
     assert section.startswith("## 1 Sensitivity\n\n*3 minutes, core path*\n\n[Sensitivity]")

@@ -12,6 +12,12 @@ from medcourse.teaching.source import Lesson
 
 _HEADING = re.compile(r"## +(.*\S)")
 _HINT = re.compile(r"^- +", re.MULTILINE)
+_ON_BINDER = (
+    "<details><summary>On Binder: save before a pause</summary><p>A session on Binder ends after ten minutes without work, and "
+    "your files go with it. Before a pause choose <em>File, Download</em>: your notebook is then on your own computer. To go on, "
+    "open Binder again, drag your notebook into the list of files, open it, and run all cells above the one where you "
+    "were.</p></details>"
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ def _opening(lesson: Lesson, story: str) -> str:
         _listed("You need", meta.needs) if meta.needs else "",
         _plan(lesson),
         f"**Data sets:** {data}" if data else "",
+        _ON_BINDER,
         _links(lesson),
     ]
     return "\n\n".join(part for part in parts if part)

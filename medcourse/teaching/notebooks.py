@@ -13,7 +13,7 @@ import nbformat
 from nbformat import NotebookNode, v4
 
 from medcourse.errors import LessonError
-from medcourse.teaching import answers, framing, names, regions, sealing
+from medcourse.teaching import answers, framing, launch, names, regions, sealing
 from medcourse.teaching.copies import numbers_in
 from medcourse.teaching.source import Cell, Lesson
 
@@ -24,9 +24,13 @@ _PRINTED = "printed=[])"  # how the call of a probe ends that wants to know what
 def student_notebook(lesson: Lesson, solution_links: bool = True) -> NotebookNode:
     """Return the student's notebook: stubs for solutions, no hidden tests, no outputs.
 
-    Without ``solution_links`` no hint leads to the solution: for what an instructor hands out.
+    Without ``solution_links`` nothing leads to where solutions lie: no hint, and no link to the public repository. That is
+    what an instructor hands out.
     """
-    return _notebook(lesson, student_code, solution_links)
+    notebook = _notebook(lesson, student_code, solution_links)
+    if solution_links:
+        launch.add_launch(notebook, lesson)
+    return notebook
 
 
 def solution_notebook(lesson: Lesson) -> NotebookNode:
