@@ -57,7 +57,7 @@ def test_help_answers_without_loading_torch_or_pandas():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.endswith("[]\n")
-    for command in ("doctor", "data", "build", "demo", "lab", "progress", "new-lesson"):
+    for command in ("doctor", "data", "build", "demo", "lab", "progress", "new-lesson", "release", "grade"):
         assert command in done.stdout
 
 
@@ -204,7 +204,13 @@ def test_other_seeds_are_for_checks_only(course):
     assert not list(course.glob("*/*.ipynb"))
 
 
-@pytest.mark.parametrize("arguments", [["demo"], ["build"], ["build", "--check"], ["lab"], ["progress"]])
+def test_progress_without_work_says_where_it_looked(tmp_path):
+    done = runner.invoke(cli.app, ["progress", "--work", str(tmp_path)])
+    assert done.exit_code == 1
+    assert str(tmp_path) in str(done.exception)
+
+
+@pytest.mark.parametrize("arguments", [["demo"], ["build"], ["build", "--check"], ["lab"]])
 def test_outside_the_course_a_command_says_what_is_missing(tmp_path, arguments):
     done = runner.invoke(cli.app, [*arguments, "--course", str(tmp_path)])
     assert done.exit_code == 1
