@@ -41,7 +41,8 @@
 # %% [markdown] minutes=6 core=true
 # ## 1 Read ten films
 #
-# These ten films come from the published test folder. They were drawn at random.
+# These ten films come from the published test folder. They were drawn at random. In JupyterLab, read one after the other
+# with the buttons. Guess before the last one: how many of the ten do you have right? After it the labels are shown.
 
 # %%
 import medcourse as mc
@@ -54,16 +55,18 @@ train = films.subset(films.table["split"] == "train")
 ids = test.table.sample(10, random_state=0).index
 ten = test.subset(ids)
 ten.table["film"] = range(1, 11)
-mc.plot.images(ten, ids, columns=5, title="film", inches=2.1);
+game = mc.widgets.reading_game(ten, keep="my_reading.json")  # your reading; lesson 06 shows it again
+game
 
 # %% [markdown]
-# **Figure 1.** Ten films without labels. Bacterial pneumonia often shows as a dense white patch where a lung should be dark.
+# **Figure 1.** Ten films, and what you called them. Bacterial pneumonia often shows as a dense white patch where a lung should be dark.
 # Viral pneumonia may be faint and spread out. Letters, tubes and black borders are not disease.
 
 # %% [markdown]
 # ### Exercise 1 (do): read the ten films
 #
-# Write one letter for each film: N for normal, P for pneumonia. Then guess how many of the ten you have right.
+# Write one letter for each film: N for normal, P for pneumonia. If you used the buttons,
+# `my_reading = " ".join(call[0] for call in game.reading)` does it. Write down your guess, too.
 
 # %% exercise="reading"
 guess_right = "?"  # your guess: how many of ten are right

@@ -346,6 +346,15 @@ axis.legend(loc="lower left", bbox_to_anchor=(0.2, 0));
 # measured in `clinic` (circles) and in `half` (squares), with 95 % intervals by child (accuracy: a little to the right). The PPV
 # falls steeply where the disease is rare. There, calling nobody ill is hard to beat in accuracy.
 #
+# In JupyterLab, change the threshold and the prevalence. Which picture changes with which number?
+
+# %%
+mc.widgets.threshold_explorer(in_half, round(threshold, 2), prevalence=0.1)
+
+# %% [markdown]
+# **Figure 3.** Left, the scores of both classes in `half`, and the threshold. Right, what becomes of 1,000 people. The prevalence
+# changes the right picture only: sensitivity and specificity stay.
+#
 # ### Exercise 3 (explain): why is the PPV lower in the clinic?
 #
 # `sensitivity` and `specificity` are those of `half`. Of 1,000 films of a clinic with 10 % pneumonia, how many are called ill
@@ -484,6 +493,18 @@ print(f"a random set with as many hernia films: {random_films:.0f} of {n_films} 
 #
 # They come together only in a random test set of a fixed size. Specificity likewise needs enough *healthy* patients. At low
 # prevalence the PPV hangs mostly on it.
+#
+# Meet the ten films of lesson 01 again, beside this network. If you read them there, its answers stand below yours. If not, read
+# them now.
+
+# %%
+ten = pneumonia.subset(pneumonia.table["split"] == "test")
+ten = ten.subset(ten.table.sample(10, random_state=0).index)
+mc.widgets.reading_game(ten, keep="my_reading.json", model=trainer.predict(ten), threshold=threshold)
+
+# %% [markdown]
+# **Figure 4.** The ten films; when all are read, the labels, your calls and the network's. Who is better, you or the network? By
+# the formula above, the half width for ten ill films is 0.19 at a sensitivity of 0.90. Ten films cannot tell.
 
 # %% [markdown] minutes=4
 # ## 6 A colleague's test set

@@ -61,6 +61,14 @@ mc.plot.augmentations(flipping, films.images[:2], draws=7);
 #
 # Would *you* see which of them are mirrored? Ask on which side the heart is.
 #
+# In JupyterLab, change one number at a time. From which value on would you give another diagnosis?
+
+# %%
+mc.widgets.augmentation_explorer(films, "chest")
+
+# %% [markdown]
+# **Figure 2.** A film as it was taken, and five draws. Above them stands the policy as code. Tick *flip* and read what it says.
+#
 # Above we had to write `allow_laterality_flip=True`. Without it the trainer refuses, because these films declare
 # [laterality](../glossary.md#laterality): left and right mean something in them.
 
@@ -231,7 +239,7 @@ for axis in axes:
     axis.set(xticks=[], yticks=[], xlabel="image's right = patient's left")
 
 # %% [markdown]
-# **Figure 2.** Left, the mean of the films as taken. Right, the mean film minus its mirror image: the largest
+# **Figure 3.** Left, the mean of the films as taken. Right, the mean film minus its mirror image: the largest
 # difference lies where the heart covers the left lung.
 
 # %% [markdown] minutes=7 core=true
@@ -371,7 +379,7 @@ large = effusions(mc.phantom.chest(12, size=96, **settings))
 mc.plot.images(large, list(large.table.sort_values("label").index), columns=6, inches=1.6);
 
 # %% [markdown]
-# **Figure 3.** Twelve drawn films with the answer above each: fluid fills the lower corner of the lung on the
+# **Figure 4.** Twelve drawn films with the answer above each: fluid fills the lower corner of the lung on the
 # patient's left or right, or of none.
 #
 # We also want patients in whom all organs lie mirrored. We mirror the test films, and the side of the fluid with them:
@@ -469,7 +477,7 @@ tissue = mc.phantom.histology(patients=2, patches_per_patient=1, size=64, seed=0
 mc.plot.augmentations("histology", tissue.images[:2], draws=7);
 
 # %% [markdown]
-# **Figure 4.** Two drawn patches of stained tissue and seven draws each: turned, mirrored, and with other amounts of
+# **Figure 5.** Two drawn patches of stained tissue and seven draws each: turned, mirrored, and with other amounts of
 # the two dyes.
 #
 # Five colleagues send you their plans. Each takes one of the policies, and `changes` some of its parameters.

@@ -259,6 +259,18 @@ per_film["gain"] = per_film["with_letter"] - per_film["without_letter"]
 in_corner = mc.bootstrap(per_film, lambda rows: rows.drop(columns="group").mean(), seed=0)
 in_corner[["value", "low", "high"]].round(3)
 
+# %% [markdown]
+# In JupyterLab, go from film to film. Look for films whose map moves when the letter is taken away, and for some whose map does
+# not.
+
+# %%
+both = {"map": maps, "map without the letter": maps_without, "mean mask": blind["mean mask"]}
+mc.widgets.map_browser(with_p, both, with_p.masks, title="hospital")
+
+# %% [markdown]
+# **Figure 2.** A film with its letter, its map, the map of the same film without the letter, and the mean mask. The orange line
+# goes round the letter.
+
 # %% [markdown] minutes=7 core=true
 # ## 3 Change it, and see whether the answer follows
 #
@@ -508,7 +520,7 @@ axis.legend()
 pd.DataFrame(areas).T.round(2)
 
 # %% [markdown]
-# **Figure 2.** Mean score for pneumonia of eight films with a letter while pixels are blurred, in the order of their own map, and
+# **Figure 3.** Mean score for pneumonia of eight films with a letter while pixels are blurred, in the order of their own map, and
 # of a map that knows where letters lie. A curve that falls earlier found more of what the score hangs on.
 #
 # The table holds the areas under the curves. In deletion lower is better; in insertion (from blurred to sharp) higher is. No training film was blurred, so the curves also show how the network takes blur.
