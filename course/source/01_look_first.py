@@ -55,12 +55,12 @@ train = films.subset(films.table["split"] == "train")
 ids = test.table.sample(10, random_state=0).index
 ten = test.subset(ids)
 ten.table["film"] = range(1, 11)
-game = mc.widgets.reading_game(ten, keep="my_reading.json")  # your reading; lesson 06 shows it again
+game = mc.widgets.reading_game(ten, keep="my_reading.json")  # lesson 06 shows it again
 game
 
 # %% [markdown]
-# **Figure 1.** Ten films, and what you called them. Bacterial pneumonia often shows as a dense white patch where a lung should be dark.
-# Viral pneumonia may be faint and spread out. Letters, tubes and black borders are not disease.
+# **Figure 1.** Ten films, and what you called them. Bacterial pneumonia often shows as a dense white patch where a lung should
+# be dark. Viral pneumonia may be faint and spread out. Letters, tubes and black borders are not disease.
 
 # %% [markdown]
 # ### Exercise 1 (do): read the ten films

@@ -63,9 +63,7 @@ print(f"{n_films} films of {patient.nunique()} patients")
 overview.sort_values("films").head(5).round(4)
 
 # %% [markdown]
-# Hernia is the rarest finding. Could a random test set tell how many hernias a model finds?
-#
-# One worked example that is often copied says: a disease of 1 % in a random test set of 1,000 films gives *about 1 case*.
+# Hernia is the rarest finding. An often copied example says: a disease of 1 % in a random test set of 1,000 films gives *about 1 case*.
 #
 # **Write down two guesses.** How many cases do you expect there? And how likely is it that 200 random films of this table hold
 # no hernia at all?
@@ -319,7 +317,7 @@ mc.side_by_side(report, metrics=metrics)
 # - The PPV divides by *all* that are called ill. In `half` most of these are ill: it has one healthy film for each ill film.
 #   `clinic` has nine.
 # - The accuracy is the mean of sensitivity and specificity, weighted by the shares of ill and healthy. So it moves only
-#   as far as these two differ. Compare each with calling nobody ill.
+#   as far as these two differ.
 # - Look at the intervals of the sensitivity. Which set has more ill children?
 #
 # The [simple baseline](../glossary.md#baseline) knows brightness and border only. Its AUROC tells how easy these films are.
@@ -344,16 +342,15 @@ axis.legend(loc="lower left", bbox_to_anchor=(0.2, 0));
 # %% [markdown]
 # **Figure 2.** Lines: PPV and accuracy that follow from the sensitivity and specificity of `half`, at each prevalence. Points:
 # measured in `clinic` (circles) and in `half` (squares), with 95 % intervals by child (accuracy: a little to the right). The PPV
-# falls steeply where the disease is rare. There, calling nobody ill is hard to beat in accuracy.
+# falls steeply where the disease is rare.
 #
-# In JupyterLab, change the threshold and the prevalence. Which picture changes with which number?
+# In JupyterLab, change threshold and prevalence. Which picture moves?
 
 # %%
 mc.widgets.threshold_explorer(in_half, round(threshold, 2), prevalence=0.1)
 
 # %% [markdown]
-# **Figure 3.** Left, the scores of both classes in `half`, and the threshold. Right, what becomes of 1,000 people. The prevalence
-# changes the right picture only: sensitivity and specificity stay.
+# **Figure 3.** Left, the scores in `half` and the threshold. Right, 1,000 people. The prevalence changes the right picture only.
 #
 # ### Exercise 3 (explain): why is the PPV lower in the clinic?
 #
@@ -494,17 +491,17 @@ print(f"a random set with as many hernia films: {random_films:.0f} of {n_films} 
 # They come together only in a random test set of a fixed size. Specificity likewise needs enough *healthy* patients. At low
 # prevalence the PPV hangs mostly on it.
 #
-# Meet the ten films of lesson 01 again, beside this network. If you read them there, its answers stand below yours. If not, read
-# them now.
+# Meet the ten films of lesson 01 again, or read them now:
 
 # %%
-ten = pneumonia.subset(pneumonia.table["split"] == "test")
-ten = ten.subset(ten.table.sample(10, random_state=0).index)
-mc.widgets.reading_game(ten, keep="my_reading.json", model=trainer.predict(ten), threshold=threshold)
+published_test = pneumonia.subset(pneumonia.table["split"] == "test")
+ten = published_test.subset(published_test.table.sample(10, random_state=0).index)
+answers = trainer.predict(ten)
+mc.widgets.reading_game(ten, keep="my_reading.json", model=answers, threshold=threshold)
 
 # %% [markdown]
-# **Figure 4.** The ten films; when all are read, the labels, your calls and the network's. Who is better, you or the network? By
-# the formula above, the half width for ten ill films is 0.19 at a sensitivity of 0.90. Ten films cannot tell.
+# **Figure 4.** When all are read: label, your call, the network's. Who is better? Even with ten ill films the formula gives ± 0.19:
+# so few films cannot tell.
 
 # %% [markdown] minutes=4
 # ## 6 A colleague's test set
@@ -644,14 +641,11 @@ mc.checks.quiz("quiz_3", quiz_3, {
 # %% [markdown] minutes=2
 # ## On Monday
 #
-# - Write down how many ill *patients* your test set has, not only how many films.
-# - Choose that number from the interval that you need, before you train (Buderer 1996).
+# - Choose the number of ill *patients* in your test set from the interval that you need, before you train (Buderer 1996).
 # - Draw by patient: test, then validation, then training.
-# - Look at what is left of the rarer class for training.
 # - If you enriched a set, say how, and restate PPV, NPV and accuracy at the prevalence of the clinic. (CLAIM 2024 and TRIPOD+AI
 #   ask how the data were chosen and split, and TRIPOD+AI also asks for the sample size.)
 # - Put the accuracy of "nobody is ill" beside yours.
-# - Take a rule for the threshold that needs no prevalence, or give it the right one.
 #
 # **For a class.**
 #

@@ -42,7 +42,7 @@
 #
 # We take 2,400 films of children (Kermany et al. 2018), whole children drawn. On a film the image's right is the
 # patient's left: the doctor looks at the patient from the front. Look at what the course's policy for chest films
-# makes of two films, and what happens when we add the flip.
+# makes of two films when we add the flip.
 
 # %%
 import matplotlib.pyplot as plt
@@ -59,15 +59,15 @@ mc.plot.augmentations(flipping, films.images[:2], draws=7);
 # **Figure 1.** Two films as they were taken, and seven draws of each: small turns, shifts, zooms and changes of
 # brightness; about half of the draws are mirrored.
 #
-# Would *you* see which of them are mirrored? Ask on which side the heart is.
+# Would *you* see which? Ask on which side the heart is.
 #
-# In JupyterLab, change one number at a time. From which value on would you give another diagnosis?
+# In JupyterLab, change one number at a time. When would you give another answer?
 
 # %%
 mc.widgets.augmentation_explorer(films, "chest")
 
 # %% [markdown]
-# **Figure 2.** A film as it was taken, and five draws. Above them stands the policy as code. Tick *flip* and read what it says.
+# **Figure 2.** A film as it was taken, and five draws. Tick *flip* and read the title.
 #
 # Above we had to write `allow_laterality_flip=True`. Without it the trainer refuses, because these films declare
 # [laterality](../glossary.md#laterality): left and right mean something in them.
@@ -81,7 +81,7 @@ except mc.errors.LateralityError as error:
 
 # %% [markdown]
 # We lift it here to study the mistake. A network will answer **"is this film mirrored?"** A coin decides which films
-# we mirror. To save time we halve the pictures to 24 pixels. The heart is still seen.
+# we mirror. To save time we halve the pictures to 24 pixels.
 
 # %%
 turned = np.random.default_rng(0).random(len(films)) < 0.5
@@ -738,7 +738,6 @@ mc.checks.quiz("quiz_4", quiz_4, {
 # ## On Monday
 #
 # - Look at twenty draws of your policy (`mc.plot.augmentations`), with somebody who reads such pictures.
-# - For each change write down: could this picture have been taken, and would the answer be the same?
 # - Say for each data set whether left and right mean something (`laterality=True`).
 # - Look in your code for flips that you did not choose: many recipes switch them on.
 # - Report each change with its range (CLAIM 2024 asks how the data were augmented).

@@ -42,7 +42,7 @@
 # We take chest films of children (Kermany et al. 2018), and invent two hospitals. Each child belongs to A or B, by chance.
 # Hospital B images its ill children in bed. The mobile machine writes a **P** into the corner. So the ill children of B carry
 # a letter, and nobody else does. **We planted the letter.** Such marks exist: Zech et al. (2018) found a
-# network that used them. We train briefly, once through all films.
+# network that used them.
 
 # %%
 import medcourse as mc
@@ -120,7 +120,7 @@ aurocs(network=sent, seven_numbers=mc.simple_baseline(marked_train, marked_test)
 
 # %% [markdown]
 # The network ranks the films of B (nearly) without a mistake. Beside it stands a simple [baseline](../glossary.md#baseline), a
-# logistic regression on seven numbers of each film, such as its mean brightness.
+# logistic regression on seven numbers of each film.
 
 # %% [markdown] minutes=7 core=true
 # ## 2 Where does it look?
@@ -205,9 +205,8 @@ print("the network's maps\n", network_maps[["value", "low", "high"]].round(3), "
 pd.DataFrame(beside).T.round(3)
 
 # %% [markdown]
-# Compare the network with the mean mask. That map knows where letters lie, and has cells as large as ours. A cell is 32 pixels wide, and
-# in ResNet18 it sees nearly the whole film. So the highest point may well lie beside
-# the letter, on a lung. A reader would say: "It looks at the lung."
+# Compare the network with the mean mask. That map knows where letters lie, and has cells as large as ours. A cell is 32 pixels
+# wide, and in ResNet18 it sees nearly the whole film. So the highest point may well lie beside the letter, on a lung.
 #
 # A better question: does the map move when we take the letter away?
 #
@@ -260,16 +259,14 @@ in_corner = mc.bootstrap(per_film, lambda rows: rows.drop(columns="group").mean(
 in_corner[["value", "low", "high"]].round(3)
 
 # %% [markdown]
-# In JupyterLab, go from film to film. Look for films whose map moves when the letter is taken away, and for some whose map does
-# not.
+# In JupyterLab, go from film to film: does the map move without the letter?
 
 # %%
 both = {"map": maps, "map without the letter": maps_without, "mean mask": blind["mean mask"]}
 mc.widgets.map_browser(with_p, both, with_p.masks, title="hospital")
 
 # %% [markdown]
-# **Figure 2.** A film with its letter, its map, the map of the same film without the letter, and the mean mask. The orange line
-# goes round the letter.
+# **Figure 2.** A film with its letter, its map, its map without the letter, and the mean mask.
 
 # %% [markdown] minutes=7 core=true
 # ## 3 Change it, and see whether the answer follows
@@ -330,7 +327,7 @@ against.loc[["auroc"], ["difference", "low", "high"]].round(3)
 # followed up, and these were photographed with another camera. All melanomas were excised. So a network that learns melanomas
 # against *all* nevi may learn cameras.
 #
-# Such networks take longer than a lesson. `python benchmarks/skin_camera.py` trained them (SqueezeNet with ImageNet weights)
+# `python benchmarks/skin_camera.py` trained such networks (SqueezeNet with ImageNet weights)
 # and stored a row per test image. One kind learned from both roads, the other from excised lesions only.
 #
 # ![Two rows of eight skin images with outlined lesions and maps, on the lesion or on the skin. The nevi are
@@ -468,7 +465,7 @@ pd.DataFrame({
 #
 # *The same six test films, evenly spaced in the set. Grad-CAM for pneumonia, two arms, two seeds.*
 #
-# The *border share* is the part of a map in the outer tenth of each side. Markers and edges lie there. A map that is the same
+# The *border share* is the part of a map in the outer tenth of each side. A map that is the same
 # everywhere has the share "uniform".
 
 # %%
