@@ -1,22 +1,28 @@
 """The lesson builder: sources read and refused, three notebooks made, checks tried on wrong answers, drift found."""
 
 import ast
+import base64
+import io
 import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import nbformat
+import numpy as np
 import pytest
 from nbgrader.nbgraderformat.v3 import MetadataValidatorV3
 from nbgrader.preprocessors import ClearHiddenTests, ClearSolutions
+from PIL import Image
 
+import medcourse as mc
 from medcourse.errors import ArgumentError, LessonError
 from medcourse.teaching import build as teaching
 from medcourse.teaching import execute as execution
 from medcourse.teaching import sealing
-from medcourse.teaching.captions import plain
+from medcourse.teaching.captions import compressed, plain
 from medcourse.teaching.copies import numbers_in
 from medcourse.teaching.notebooks import dumps, source_notebook
 from medcourse.teaching.source import inspect_lesson
@@ -604,3 +610,21 @@ def test_a_probed_lesson_above_its_memory_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(execution, "BUDGET_PEAK_MB", 10)
     trial = execution.execute(teaching.read_lesson(write(tmp_path, IMPORT + EXERCISE + CHECK)), tmp_path)
     assert "MB; a lesson has 10 MB" in trial.problems[0]
+
+
+def test_a_large_picture_keeps_the_colours_of_a_map():
+    """Few pixels have the colours of a map's peak: they must not be mixed with others (once yellow became orange)."""
+    films = mc.phantom.chest(6, size=160, seed=0)
+    y, x = np.mgrid[:160, :160]
+    maps = np.stack([np.exp(-((x - 20 - 20 * k) ** 2 + (y - 60) ** 2) / 900) for k in range(6)])
+    mc.plot.maps(films, maps, 6, "label", inches=1.5)
+    file = io.BytesIO()
+    plt.savefig(file, dpi=100)
+    plt.close()
+    small = compressed(base64.b64encode(file.getvalue()).decode())
+    assert len(small) < len(file.getvalue())
+    before, after = (
+        np.asarray(Image.open(io.BytesIO(png)).convert("RGB")).astype(int)
+        for png in (file.getvalue(), base64.b64decode(small))
+    )
+    assert np.abs(after - before).max() <= 25

@@ -136,7 +136,7 @@ first = with_p.table.index[:8]
 mc.plot.maps(with_p.subset(first), maps[:8], 8, "hospital", with_p.masks[:8], inches=1.5);
 
 # %% [markdown]
-# **Figure 1.** Maps (yellow to orange: speaks most for pneumonia) of the first eight ill children of hospital B. A frame goes
+# **Figure 1.** Maps (yellow: speaks most for pneumonia) of the first eight ill children of hospital B. A frame goes
 # round the letter.
 #
 # Eight pictures are not a measurement. A common measure is the energy inside a mask (Wang et al.
