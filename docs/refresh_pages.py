@@ -3,7 +3,7 @@
 README and course/README.md get the links to Binder, Colab and the course page, README the table of lessons, docs/FINDINGS.md the
 before/after tables of lessons 02 and 06 with their ranges over seeds, what the repeats of lesson 05 printed and lesson 09's means,
 docs/pictures the second figure of lesson 02, course/README.md the table with cost and data, course/instructors a page for each
-lesson's instructor, docs/STUDIES.md the report of every study.
+lesson's instructor, course/INSTRUCTORS.md the list of these, docs/STUDIES.md the report of every study.
 
     python docs/refresh_pages.py [FOLDER]    # the repository, or a copy of it
 """
@@ -56,8 +56,8 @@ def row(meta: nbformat.NotebookNode, name: str) -> str:
     """One line of the table of lessons."""
     data = ", ".join(f"{d} ({find_dataset(d).size_mb:.0f} MB)" for d in meta.datasets)
     run = f"{meta.cpu_seconds:.0f} s, {meta.peak_mb / 1000:.1f} GB"
-    lesson = f"[{name.replace('_', ' ', 1)}](notebooks/{name}.ipynb)"
-    return f"| {lesson} | {meta.level} {LEVELS[meta.level]} | {meta.pitfall} | {meta.minutes} | {run} | {data} |"
+    lesson = f"[{meta.number:02d} {meta.title}](notebooks/{name}.ipynb)"
+    return f"| {lesson} | {LEVELS[meta.level]} | {meta.pitfall} | {meta.minutes} | {run} | {data} |"
 
 
 def readme_row(meta: nbformat.NotebookNode, name: str) -> str:
@@ -147,6 +147,12 @@ def main(root: Path) -> None:
     guides.mkdir(exist_ok=True)
     for source in sorted((root / "course" / "source").glob("*.py")):
         (guides / f"{source.stem}.md").write_text(instructor_guide(read_lesson(source)), encoding="utf-8")
+    links = [
+        f"- [{book.metadata.medcourse.number:02d} {book.metadata.medcourse.title}](instructors/{name}.md)"
+        for name, book in books.items()
+    ]
+    begin, end = "<!-- pages for instructors: docs/refresh_pages.py -->", "<!-- end of pages -->"
+    put(root / "course" / "INSTRUCTORS.md", begin, end, "\n".join(links))
 
     page = root / "docs" / "STUDIES.md"
 

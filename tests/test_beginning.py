@@ -43,7 +43,7 @@ def test_the_instructors_page_has_minutes_points_answers_key_and_questions(tmp_p
         "A right answer:\n\n```python\naccuracy = 1 - ill.mean()\n```",
         "Expect this wrong answer (the ill):\n\n```python\naccuracy = ill.mean()  # the ill\n```",
         "- For which films is the model right?",
-        'quiz_1 = "b"',
+        "- **(b) ",
         "It finds nobody.",
         "## To discuss in class\n\nWhy?",
     ):

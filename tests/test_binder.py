@@ -11,6 +11,8 @@ import pytest
 import requests
 import yaml
 from packaging.requirements import Requirement
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
 
 from tests.scratch import ROOT, copy_of_the_repository, environment_without_medcourse
 
@@ -124,7 +126,9 @@ def test_start_opens_the_start_page_with_one_thread(binder, tmp_path, server):
             assert process.poll() is None, log.read_text()
             assert time.monotonic() - began < 300, log.read_text()
             time.sleep(0.1)
-        page = requests.get(address[0], timeout=300, allow_redirects=False)
+        with requests.Session() as session:  # the server says its address a moment before it listens
+            session.mount(address[0], HTTPAdapter(max_retries=Retry(connect=12, backoff_factor=0.1)))
+            page = session.get(address[0], timeout=300, allow_redirects=False)
         assert page.headers["Location"].rstrip("?").endswith("/lab/tree/course/README.md")
     finally:
         process.terminate()

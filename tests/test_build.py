@@ -4,6 +4,7 @@ import ast
 import base64
 import io
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -217,18 +218,22 @@ def test_the_builder_frames_the_prose():
         "01_concept.png)\n\n**After this lesson you can**\n\n- compute a sensitivity\n- plot a bar\n\n**You need**\n\n- Python: fun",
         "**Plan:** 7 minutes\n\n| section | minutes | core path |\n|---|---|---|\n| 1 Sensitivity | 3 | yes |\n| 2 A figure | 2 |  |",
         "**In a hurry?** The core path takes 3 minutes: section 1.\n\n<details><summary>On Binder: save before a pause",
-        "were.</p></details>\n\nNext: [02 bad checks](02_bad_checks.ipynb) | [The course]",
+        "were.</p></details>\n\nNext: [02 A lesson whose checks and cells are bad in every way that only execution shows](02_bad_checks.ipynb)",
     ):
         assert text in opening
     assert section.startswith("## 1 Sensitivity\n\n*3 minutes, core path*\n\n[Sensitivity]")
 
 
-def test_lessons_are_linked_by_the_names_of_their_sources(tmp_path):
-    for number, name in ((1, "first"), (2, "the_second"), (3, "third")):
-        text = GOOD.read_text().replace("number: 1", f"number: {number}")
+def test_lessons_are_linked_in_the_order_of_their_sources_by_title(tmp_path):
+    for number, name, title in ((1, "first", "How it begins"), (2, "the_second", "A"), (3, "third", "'Masks: when?'")):
+        text = (
+            GOOD.read_text()
+            .replace("number: 1", f"number: {number}")
+            .replace("title: A good lesson", f"title: {title}")
+        )
         (tmp_path / f"0{number}_{name}.py").write_text(text)
     cells = teaching.student_notebook(teaching.read_lesson(tmp_path / "02_the_second.py")).cells
-    links = "Previous: [01 first](01_first.ipynb) | Next: [03 third](03_third.ipynb) | [The course](../README.md)"
+    links = "Previous: [01 How it begins](01_first.ipynb) | Next: [03 Masks: when?](03_third.ipynb) | [The course]("
     assert links in cells[0].source
     assert links in cells[-1].source
 
@@ -307,6 +312,9 @@ def test_html_has_title_alt_text_and_pictures_inside(built, tmp_path):
     assert "<title>A good lesson</title>" in html
     assert 'alt="Figure 1. Fewer than half were found."' in html
     assert '<img alt="Twenty circles, nine of them filled" src="data:image/png' in html
+    links = [link for link in re.findall(r'<a href="([^"#:]+)', html) if link.endswith((".md", ".ipynb"))]
+    assert [link for link in links if not (tmp_path / link).exists() and "02_bad" not in link] == []
+    assert len(links) > 1
     assert [path.name for path in tmp_path.iterdir()] == ["a.html"]
 
 

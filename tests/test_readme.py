@@ -41,7 +41,11 @@ def test_every_lesson_is_in_the_syllabus_with_its_pitfall():
     syllabus = (ROOT / "course" / "README.md").read_text(encoding="utf-8")
     for path in sorted(SOLUTION.parent.glob("*.ipynb")):
         meta = nbformat.read(path, as_version=4).metadata.medcourse
-        [row] = [line for line in syllabus.splitlines() if f"](notebooks/{path.name})" in line]
+        [row] = [
+            line
+            for line in syllabus.splitlines()
+            if f"| [{meta.number:02d} {meta.title}](notebooks/{path.name})" in line
+        ]
         assert meta.pitfall in row
         assert f"| {meta.minutes} |" in row
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import medcourse as mc
+from medcourse.teaching.launch import address_of, badges
 from tests.scratch import ROOT, copy_of_the_repository
 
 SITE = ROOT / "docs" / "site"
@@ -79,6 +80,10 @@ def site(tmp_path_factory) -> Path:
     settings = repository / "pyproject.toml"
     project = re.sub(r"^\[project\.urls\]\n(\w.*\n)+", "", settings.read_text(encoding="utf-8"), flags=re.MULTILINE)
     settings.write_text(project + URLS, encoding="utf-8")
+    links = badges(address_of(repository / "course"))  # as docs/refresh_pages.py puts them there
+    for page in (repository / "README.md", repository / "course" / "README.md"):
+        begin = "<!-- launch: docs/refresh_pages.py -->\n"
+        page.write_text(page.read_text(encoding="utf-8").replace(begin, begin + links), encoding="utf-8")
     command = [sys.executable, "-m", "sphinx", "-q", "-W", "-c", "docs/site", ".", folder / "html"]
     subprocess.run(command, cwd=repository, check=True)
     return folder / "html"
@@ -140,6 +145,34 @@ def test_the_site_holds_every_lesson_and_page_with_its_solutions_folded(site):
         assert sum("The check" in words for words in folded) >= 4
         assert "### BEGIN" not in html
     assert (site / "index.html").read_bytes() == (site / "README.html").read_bytes()
+
+
+@pytest.mark.slow
+def test_the_start_page_has_links_to_binder_and_colab_without_pictures_of_other_servers(site):
+    html = (site / "index.html").read_text(encoding="utf-8")
+    assert re.search(r'href="https://mybinder\.org/v2/gh/an-owner/a-course/main[^"]*">Open in Binder</a>', html)
+    assert re.search(r'href="https://colab\.[^"]*/01_look_first\.ipynb">Open in Colab</a>', html)
+    assert "badge" not in html.partition("<article")[2].partition("</article>")[0]
+
+
+@pytest.mark.slow
+def test_the_instructors_answers_are_found_by_their_list_alone(site):
+    """Their pages show answers in the open, so neither the menu nor a search leads a student there."""
+    listed = [f"instructors/{path.stem}.html" for path in (ROOT / "course" / "source").glob("*.py")]
+    assert [page for page in listed if page not in (site / "course" / "INSTRUCTORS.html").read_text("utf-8")] == []
+    assert "instructors/" not in (site / "index.html").read_text("utf-8")
+    assert "Expect this wrong answer" in (site / "course" / listed[0]).read_text("utf-8")
+    searched = json.loads(
+        (site / "searchindex.js").read_text("utf-8").removeprefix("Search.setIndex(").removesuffix(")")
+    )
+    assert "To discuss in class" not in searched["alltitles"]
+
+
+@pytest.mark.slow
+def test_what_a_function_returns_is_told_as_one_sentence(site):
+    html = (site / "docs" / "site" / "api.html").read_text("utf-8")
+    assert "Return type" not in html
+    assert "One row per data set (index <code" in html
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ include_patterns = [
     "CHANGELOG.md",
     "CONTRIBUTING.md",
     "course/*.md",
+    "course/instructors/*.md",
     "course/notebooks/*.ipynb",
     "docs/*.md",
     "docs/site/api.md",
@@ -38,8 +39,10 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings give types, shapes and ranges; an array's type would fill three lines
 add_module_names = False
 default_role = "code"
+highlight_language = "none"  # of blocks that name no language: commands, not Python
 napoleon_numpy_docstring = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
 
 html_theme = "sphinx_book_theme"
 html_title = "medcourse"

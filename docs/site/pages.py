@@ -32,8 +32,10 @@ MENU = {
     ],
 }
 
-# badges are pictures of other servers; a lesson's page has launch buttons
-_LAUNCH = re.compile(r"<!-- launch: .*?<!-- end of launch -->", re.DOTALL)
+_BADGE = re.compile(r"\[!\[([^\]]*)\]\([^)]*\)\]")  # a picture of another server
+_TO_THE_SITE = re.compile(r" \[The course as a web page\]\([^)]*\)")
+# Answers in the open: no search leads there, nor the menu, but the list in course/INSTRUCTORS.
+_UNLISTED = "---\norphan: true\nnosearch: true\n---\n\n"
 _ALT = re.compile(r"!\[[^\]]*\]")
 _ENTRY = re.compile(r'^### <a id="[^"]+"></a>', re.MULTILINE)  # each heading has an address of its own here
 
@@ -41,6 +43,7 @@ _ENTRY = re.compile(r'^### <a id="[^"]+"></a>', re.MULTILINE)  # each heading ha
 def setup(app: Sphinx) -> dict[str, bool]:
     """Connect to Sphinx."""
     app.connect("source-read", read)
+    app.connect("autodoc-process-docstring", whole_returns, priority=600)  # after napoleon's 500
     app.connect("build-finished", finish)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -52,12 +55,23 @@ def read(app: Sphinx, page: str, source: list[str]) -> None:
         app.env.note_dependency(solution)
         source[0] = dumps(folded(nbformat.read(solution, as_version=4)))
         return
-    text = whole_alts(_LAUNCH.sub("", source[0]))
+    text = whole_alts(_BADGE.sub(r"[\1]", _TO_THE_SITE.sub("", source[0]).replace(") [![", ") | [![")))
     if page == app.config.root_doc:
         text = f"{text}\n{menu()}"
     if page == "course/glossary":
         text = _ENTRY.sub("## ", text)
+    if page.startswith("course/instructors/"):
+        text = _UNLISTED + text
     source[0] = text
+
+
+def whole_returns(app: Sphinx, kind: str, name: str, thing: object, options: object, lines: list[str]) -> None:
+    """Put a docstring's "Returns:" together again: napoleon takes all before the first colon for a type."""
+    types = [line for line in lines if line.startswith(":rtype: ")]
+    for line in types:
+        lines.remove(line)
+        place = next(k for k, other in enumerate(lines) if other.startswith(":returns:"))
+        lines[place] = f":returns: {line.removeprefix(':rtype: ')}: {lines[place].removeprefix(':returns:').strip()}"
 
 
 def whole_alts(markdown: str) -> str:

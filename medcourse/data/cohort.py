@@ -36,7 +36,7 @@ class Cohort:
         is_phantom: drawn, not real.
 
     Attributes:
-        table, classes, name, laterality, is_phantom: as given.
+        table: as given; so are ``classes``, ``name``, ``laterality`` and ``is_phantom``.
         task: "binary", "multiclass" or "multilabel".
         positive: ``classes[1]`` of a binary cohort.
 

@@ -5,6 +5,8 @@
 """
 
 import copy
+import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -36,6 +38,10 @@ _CAPTIONED = """
 {{ super() | replace('<img ', '<img alt="' ~ (alt | escape_html) ~ '" ', 1) }}
 {%- endblock data_png -%}
 """
+
+
+# A link of a lesson to another file of the course.
+_OWN_LINK = re.compile(r'(<a href=)"((?:\.\./)?[\w/.-]+\.(?:md|ipynb)(?:#[^"]*)?)"')
 
 
 def find_lessons(course: Path | str, lessons: list[str] | None = None) -> list[Path]:
@@ -178,7 +184,7 @@ def check_executed(
 
 
 def to_html(notebook: NotebookNode, path: Path | str, course: Path | str) -> None:
-    """Write a notebook as one HTML file with its pictures inside; the page's title is the lesson's.
+    """Write a notebook as one HTML file with its pictures inside; the page's title is the lesson's, its links lead to the course.
 
     Args:
         notebook: executed.
@@ -196,7 +202,8 @@ def to_html(notebook: NotebookNode, path: Path | str, course: Path | str) -> Non
         embed_images=True,
     )
     text, _ = exporter.from_notebook_node(notebook, resources={"metadata": {"path": str(course)}})
-    write_whole(Path(path), text)
+    notebooks = Path(os.path.relpath(Path(course) / "notebooks", Path(path).parent)).as_posix()
+    write_whole(Path(path), _OWN_LINK.sub(rf'\1"{notebooks}/\2"', text))
 
 
 def _paths(course: Path, name: str) -> tuple[Path, Path]:

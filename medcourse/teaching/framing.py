@@ -7,10 +7,14 @@ Every cell of the source stays one cell of the notebook.
 import html
 import re
 from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
 
 from medcourse.teaching.source import Lesson
 
 _HEADING = re.compile(r"## +(.*\S)")
+_TITLE = re.compile(r"^# +title: +(.+)$", re.MULTILINE)
 _HINT = re.compile(r"^- +", re.MULTILINE)
 _ON_BINDER = (
     "<details><summary>On Binder: save before a pause</summary><p>A session on Binder ends after ten minutes without work, and "
@@ -109,11 +113,11 @@ def _plan(lesson: Lesson) -> str:
 
 
 def _links(lesson: Lesson) -> str:
-    """Previous and next lesson, by the names of the sources; the course page and the glossary."""
-    names = sorted(path.stem for path in lesson.path.parent.glob("*.py"))
-    here = names.index(lesson.name) if lesson.name in names else 0
-    links = [f"Previous: [{_shown(name)}]({name}.ipynb)" for name in names[max(here - 1, 0) : here]]
-    links += [f"Next: [{_shown(name)}]({name}.ipynb)" for name in names[here + 1 : here + 2]]
+    """Previous and next lesson, in the order of the sources' names; the course page and the glossary."""
+    paths = sorted(lesson.path.parent.glob("*.py"))
+    here = paths.index(lesson.path) if lesson.path in paths else 0
+    links = [f"Previous: [{_shown(path)}]({path.stem}.ipynb)" for path in paths[max(here - 1, 0) : here]]
+    links += [f"Next: [{_shown(path)}]({path.stem}.ipynb)" for path in paths[here + 1 : here + 2]]
     return " | ".join([*links, "[The course](../README.md)", "[Glossary](../glossary.md)"])
 
 
@@ -142,9 +146,10 @@ def _listed(title: str, items: list[str]) -> str:
     return "\n".join([f"**{title}**", "", *(f"- {item}" for item in items)])
 
 
-def _shown(name: str) -> str:
-    """``02_single_class_collapse`` as "02 single class collapse"."""
-    return name.replace("_", " ")
+def _shown(path: Path) -> str:
+    """A lesson's number and title ("02 One class only"), without reading the whole source; its file's name for want of a title."""
+    title = _TITLE.search(path.read_text(encoding="utf-8"))
+    return f"{path.stem[:2]} {yaml.safe_load(title[1])}" if title else path.stem.replace("_", " ")
 
 
 def _minutes(count: int) -> str:

@@ -1,5 +1,6 @@
 """What an instructor wants beside a lesson: its time plan, what each exercise is worth and goes wrong at, its quiz and questions."""
 
+import ast
 import re
 import textwrap
 
@@ -9,6 +10,9 @@ from medcourse.teaching.source import Lesson
 
 _HEADING = re.compile(r"^### (Exercise \d+ \(\w+\): .*\S)", re.MULTILINE)
 _DISCUSS = re.compile(r"\*\*To discuss\.\*\*\s*(.*)", re.DOTALL)
+_QUESTION = re.compile(r"^\*\*(\d+)\.\*\* ", re.MULTILINE)
+_OPTION = re.compile(r"^- \((\w)\) (.+(?:\n +\S.*)*)", re.MULTILINE)
+_NUMBERED = re.compile(r"\s+(?=\d\. )")  # questions that the prose numbers in one paragraph
 _COMMENT = re.compile(r"  # (.+)$", re.MULTILINE)
 
 
@@ -80,13 +84,35 @@ def _code(text: str) -> str:
 
 
 def _quiz(lesson: Lesson) -> str:
-    key = "\n".join(piece.text for piece in lesson.exercise_of("quiz").pieces if piece.region == SOLUTION)
-    reasons = "\n".join(piece.text for piece in lesson.check_of("quiz").pieces)
-    return f"## Quiz\n\n{_code(key)}\n\nWhat a student reads after each answer:\n\n{_code(reasons)}"
+    """The questions, with the right letter and the reason that a student reads after each answer."""
+    position = lesson.cells.index(lesson.exercise_of("quiz"))
+    [solution] = [piece.text for piece in lesson.cells[position].pieces if piece.region == SOLUTION]
+    key = {node.targets[0].id: node.value.value for node in ast.parse(solution).body}  # type: ignore[attr-defined]
+    check = ast.parse("\n".join(piece.text for piece in lesson.check_of("quiz").pieces))
+    calls = [
+        node for node in ast.walk(check) if isinstance(node, ast.Call) and ast.unparse(node.func) == "mc.checks.quiz"
+    ]
+    reasons = {ast.literal_eval(call.args[0]): ast.literal_eval(call.args[2]) for call in calls}
+    texts = [
+        cell.source for cell in lesson.cells[:position] if cell.kind == "markdown" and _QUESTION.search(cell.source)
+    ]
+    _, *questions = _QUESTION.split(texts[-1])
+    parts = ["## Quiz", "The right answer is bold. In italics: what a student reads after that answer."]
+    for number, question in zip(questions[::2], questions[1::2], strict=True):
+        name = f"quiz_{number}"
+
+        def with_reason(option: re.Match[str], name: str = name) -> str:
+            words = " ".join(f"({option[1]}) {option[2]}".split())
+            words = f"**{words}**" if option[1] == key[name] else words
+            return f"- {words}<br>*{reasons[name][option[1]]}*"
+
+        parts.append(f"**{number}.** {_OPTION.sub(with_reason, question).strip()}")
+    return "\n\n".join(parts)
 
 
 def _questions(lesson: Lesson) -> str:
     for cell in lesson.cells:
         if cell.kind == "markdown" and (found := _DISCUSS.search(cell.source)):
-            return f"## To discuss in class\n\n{found[1].strip()}"
+            questions = _NUMBERED.sub("\n", found[1].strip())
+            return f"## To discuss in class\n\n{questions}"
     return ""
