@@ -780,7 +780,7 @@ mc.checks.quiz("quiz_3", quiz_3, {
 # - Give intervals by patient or lesion. (TRIPOD+AI asks for intervals.)
 # - Put a simple baseline beside every AUROC, and compare classes that came by the same road.
 #
-# **For a class.**
+# **To discuss.**
 #
 # 1. Who should set the cost of a missed melanoma?
 # 2. By which roads did healthy and ill cases come into your data? How would you see it in the scores?

@@ -658,7 +658,7 @@ mc.checks.quiz("quiz_4", quiz_4, {
 # - Look up what your loss divides by. In small batches, use a plain mean.
 # - Count only assessed films when you weight a finding.
 #
-# For a class:
+# **To discuss.**
 #
 # - Your hospital buys a model that shows "melanoma 62 %". What do you ask the vendor?
 # - When may a weighted loss be worth its training, although a threshold does the same in theory?

@@ -647,7 +647,7 @@ mc.checks.quiz("quiz_3", quiz_3, {
 #   ask how the data were chosen and split, and TRIPOD+AI also asks for the sample size.)
 # - Put the accuracy of "nobody is ill" beside yours.
 #
-# **For a class.**
+# **To discuss.**
 #
 # 1. A journal asks for "at least 1,000 test images". What would you ask for instead?
 # 2. Where would your hospital find 150 patients with a rare disease? How would they differ from those that the model will meet?
