@@ -3,8 +3,10 @@
 import json
 import os
 import pickle
+import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import nbformat
@@ -340,3 +342,89 @@ def test_what_a_fork_may_have_is_found_by_trying():
         assert held["network"] == held["writing elsewhere"] == held["reading solutions"] == box.namespaces
         assert list((base / "outside").iterdir()) == [] or not box.namespaces
         assert (base / "hidden" / "secret").exists()
+
+
+def told_in(box, look) -> dict:
+    """What a function sees in a fork that is shut into a box."""
+    from medcourse.grading.sandbox import end, forked
+
+    read, write = os.pipe()
+    pid = forked(lambda _: os.write(write, json.dumps(look()).encode()), box, keep=[write])
+    os.close(write)
+    with os.fdopen(read) as stream:
+        told = stream.read()
+    end(pid, box)
+    return json.loads(told)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="what root's forks may not do")
+def test_roots_fork_has_no_rights_and_sees_of_closed_folders_only_what_is_needed(tmp_path):
+    from medcourse.grading.limits import strongest
+    from medcourse.grading.sandbox import Box
+
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        base.chmod(0o711)
+        for name in ("scratch", "outside", "closed/python/lib", "closed/keys"):
+            (base / name).mkdir(parents=True)
+        (base / "outside").chmod(0o777)
+        (base / "closed").chmod(0o700)
+        (base / "named").symlink_to(base / "closed" / "python")
+        needed = str(base / "closed" / "python")
+        box, _ = strongest(Box(str(base / "scratch"), memory_mb=200, needed=[needed]), base / "outside")
+        if not box.namespaces:
+            pytest.skip("no namespaces here")
+
+        def look() -> dict:
+            rights = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff")]
+            return {
+                "closed": os.listdir(base / "closed"),
+                "python": os.listdir(base / "named"),
+                "rights": rights[0][-16:],
+            }
+
+        assert told_in(box, look) == {"closed": ["python"], "python": ["lib"], "rights": "0" * 16}
+        shut = base / "shut"
+        shut.mkdir(mode=0o700)
+        with pytest.raises(LessonError, match="may others read Python's files"):
+            strongest(Box(str(base / "scratch"), memory_mb=200, needed=[str(shut)]), base / "outside")
+
+
+def burn_in_children() -> None:
+    """Compute in short-lived processes that nobody waits for, so that their seconds are added to nobody's."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        if not os.fork():
+            until = time.monotonic() + 0.4
+            while time.monotonic() < until:
+                pass
+            os._exit(0)
+        time.sleep(0.4)
+
+
+def wait_in_the_kernel() -> None:
+    """Wait for a child that was started in one's own memory: such a process counts as busy with a disk."""
+    os.mkfifo("pipe")
+    os.posix_spawn("/bin/true", ["true"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, "pipe", os.O_RDONLY, 0)])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+@pytest.mark.parametrize("work", [burn_in_children, wait_in_the_kernel])
+def test_what_hides_its_seconds_is_seen(work, tmp_path, monkeypatch):
+    from medcourse.grading.watch import EVERY, Watch
+
+    monkeypatch.chdir(tmp_path)
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setsid()
+            work()
+        finally:
+            os._exit(0)
+    watch, until = Watch(pid, 0), time.monotonic() + 60
+    while max(watch.computed, watch.slept) < 1 and time.monotonic() < until:
+        time.sleep(EVERY)
+        watch.look()
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert max(watch.computed, watch.slept) >= 1
