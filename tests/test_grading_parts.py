@@ -260,6 +260,26 @@ def test_a_notebook_without_metadata_is_read_by_its_cells_ids(tmp_path):
     assert found.sources == ""
 
 
+def test_cells_of_the_lesson_are_known_by_their_code_where_ids_are_gone(tmp_path):
+    notebook = json.loads(dumps(hand_out(LESSON)))
+    for cell in notebook["cells"]:
+        del cell["id"]
+    found = read(tmp_path, notebook)
+    assert {name: len(codes) for name, codes in found.cells.items()} == dict.fromkeys(found.cells, 1)
+    assert found.notes == []
+    for cell in notebook["cells"]:
+        cell["id"] = "same"
+    assert read(tmp_path, notebook).cells == found.cells
+
+
+def test_a_notebook_may_begin_with_a_mark_and_hold_what_json_does_not_know(tmp_path):
+    notebook = json.loads(dumps(hand_out(LESSON)))
+    notebook["cells"][0]["metadata"]["size"] = float("nan")
+    path = tmp_path / "book.ipynb"
+    path.write_text("\ufeff" + json.dumps(notebook))
+    assert submissions.read_answers(path, LESSON).notes == []
+
+
 def test_a_gradebook_is_plain_text_and_cannot_compute(tmp_path):
     grade = Grade("=1+1", LESSON.name, notes=["a\nb\x00c \ud800"])
     grade.add(LESSON, {"share": Outcome(solved=True)})
