@@ -1,8 +1,11 @@
 """The parts of grading: what crosses between processes, what a hand-out holds, what is found in a folder, and the box."""
 
+import contextlib
+import ctypes
 import json
 import os
 import pickle
+import select
 import signal
 import sys
 import tempfile
@@ -448,3 +451,48 @@ def test_what_hides_its_seconds_is_seen(work, tmp_path, monkeypatch):
     os.killpg(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     assert max(watch.computed, watch.slept) >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+@pytest.mark.parametrize("how", ["ended", "its parent is killed"])
+def test_nothing_outlives_the_end_of_a_fork(how, tmp_path):
+    """Not even what leaves its session, is nobody's child, and will not end with its parent."""
+    from medcourse.grading.limits import strongest
+    from medcourse.grading.sandbox import Box, end, forked
+
+    def hold(_) -> None:
+        ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with contextlib.suppress(PermissionError):
+            os.setsid()
+        os.write(write, b"x")
+        os.kill(0, signal.SIGHUP)
+        while True:
+            time.sleep(1)
+
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        base.chmod(0o711)
+        for name in ("scratch", "outside"):
+            (base / name).mkdir()
+        (base / "outside").chmod(0o777)
+        box, _ = strongest(Box(str(base / "scratch"), memory_mb=200), base / "outside")
+        if not box.namespaces:
+            pytest.skip("no namespaces here")
+        read, write = os.pipe()
+        parent = os.fork() if how != "ended" else 0
+        if not parent:
+            pid = forked(hold, box, keep=[write])
+            if how != "ended":
+                os.close(write)
+                time.sleep(60)
+        os.close(write)
+        with os.fdopen(read, "rb", buffering=0) as stream:
+            assert stream.read(1) == b"x"  # it is there
+            if parent:
+                os.kill(parent, signal.SIGKILL)
+                os.waitpid(parent, 0)
+            else:
+                end(pid, box)
+            assert select.select([stream], [], [], 20)[0]  # nobody holds the other end
+            assert stream.read(1) == b""

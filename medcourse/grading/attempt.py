@@ -54,9 +54,9 @@ class Request:
 def begin(box: dict[str, Any], outside: str, told: str) -> None:
     """Find which limits hold on this machine, and write them, with the box that they hold in, into the file ``told``.
 
-    What every fork needs is imported here, once for all of them.
+    What every fork needs is imported here, once for all of them; torch alone maps more memory than a submission may have.
     """
-    for name in ("pandas", "medcourse.teaching.checks"):
+    for name in ("pandas", "torch", "medcourse.teaching.checks"):
         importlib.import_module(name)
     sandbox.protect()
     strongest, held = limits.strongest(Box(**box), Path(outside))

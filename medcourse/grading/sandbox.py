@@ -77,6 +77,8 @@ def forked(
         return pid
     status = FAILED
     try:
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
         _prctl(libc, _DEATHSIG, signal.SIGKILL)
         os.setsid()
         made = first()
@@ -92,10 +94,13 @@ def forked(
 
 def end(pid: int, box: Box) -> None:
     """Kill a fork with all that it started; its process group is what can be found without namespaces, as root all of it."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+    if box.namespaces:
+        os.kill(pid, signal.SIGTERM)  # see `_enter`
+    else:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     if os.geteuid() == 0 and not box.namespaces:
         _end_all_of(_NOBODY + pid)
@@ -188,7 +193,11 @@ def _shut_in(libc: ctypes.CDLL, box: Box) -> None:
 
 
 def _enter(libc: ctypes.CDLL, root: bool) -> None:
-    """Go into new namespaces. Returns in a grandchild, which is process 1 there; the child waits, and ends as it does."""
+    """Go into new namespaces. Returns in a grandchild, which is process 1 there; the child waits, and ends as it does.
+
+    At SIGTERM, or when its parent ends, the child kills process 1, and the system kills with that all others in there. Process 1
+    cannot be trusted to end with its parent: what asks for that can be taken back, and is lost when a process becomes another user.
+    """
     user, group = os.geteuid(), os.getegid()
     _prctl(libc, _DUMPABLE, 1)  # else /proc/self is root's
     if libc.unshare(_NAMESPACES if root else _NAMESPACES | _NEWUSER):
@@ -197,12 +206,20 @@ def _enter(libc: ctypes.CDLL, root: bool) -> None:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    awaited = {signal.SIGTERM, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    _prctl(libc, _DEATHSIG, signal.SIGTERM)
     pid = os.fork()
     if pid:
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        while not (found := os.waitpid(pid, os.WNOHANG))[0]:
+            if signal.sigwait(awaited) == signal.SIGTERM:
+                os.kill(pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(found[1])
         os._exit(code if code >= 0 else 128 - code)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
     _prctl(libc, _DEATHSIG, signal.SIGKILL)
+    os.setpgid(0, 0)  # a signal to its own group must not reach the child
 
 
 def _furnish(libc: ctypes.CDLL, box: Box, owner: int) -> None:
