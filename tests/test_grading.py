@@ -96,7 +96,9 @@ def copied(notebook: NotebookNode) -> None:
 def with_own_cells(notebook: NotebookNode) -> None:
     """A student's own way: a helper in an own cell, used in two exercises, and the answer below the exercise's cell."""
     place = notebook.cells.index(cell_of(notebook, "sensitivity"))
-    notebook.cells.insert(place, nbformat.v4.new_code_cell("import math\n\ndef part_of(a, b):\n    return a / b"))
+    notebook.cells.insert(
+        place, nbformat.v4.new_code_cell("import math, torch\n\ndef part_of(a, b):\n    return a / b")
+    )
     notebook.cells.insert(place + 2, nbformat.v4.new_code_cell("sensitivity = part_of(found, diseased)"))
     share = "def share(part):\n    return part_of(part, images)\n\n\nhalf = math.sqrt(0.25)"
     answered(share=share)(notebook)
@@ -243,7 +245,7 @@ def test_the_gradebook_says_what_happened(graded):
         "exits-hard": "its process ended itself",
         "hoards": "sensitivity raised MemoryError",
         "exits": "sensitivity raised SystemExit",
-        "writes": "sensitivity raised OSError",
+        "writes": "sensitivity raised",
         "crashes": "killed by signal 11",
         "loops": "sensitivity: no end after",
         "forks": "sensitivity: no end after",

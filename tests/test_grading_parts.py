@@ -1,10 +1,15 @@
 """The parts of grading: what crosses between processes, what a hand-out holds, what is found in a folder, and the box."""
 
+import contextlib
+import ctypes
 import json
 import os
 import pickle
+import select
+import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import nbformat
@@ -258,6 +263,26 @@ def test_a_notebook_without_metadata_is_read_by_its_cells_ids(tmp_path):
     assert found.sources == ""
 
 
+def test_cells_of_the_lesson_are_known_by_their_code_where_ids_are_gone(tmp_path):
+    notebook = json.loads(dumps(hand_out(LESSON)))
+    for cell in notebook["cells"]:
+        del cell["id"]
+    found = read(tmp_path, notebook)
+    assert {name: len(codes) for name, codes in found.cells.items()} == dict.fromkeys(found.cells, 1)
+    assert found.notes == []
+    for cell in notebook["cells"]:
+        cell["id"] = "same"
+    assert read(tmp_path, notebook).cells == found.cells
+
+
+def test_a_notebook_may_begin_with_a_mark_and_hold_what_json_does_not_know(tmp_path):
+    notebook = json.loads(dumps(hand_out(LESSON)))
+    notebook["cells"][0]["metadata"]["size"] = float("nan")
+    path = tmp_path / "book.ipynb"
+    path.write_text("\ufeff" + json.dumps(notebook))
+    assert submissions.read_answers(path, LESSON).notes == []
+
+
 def test_a_gradebook_is_plain_text_and_cannot_compute(tmp_path):
     grade = Grade("=1+1", LESSON.name, notes=["a\nb\x00c \ud800"])
     grade.add(LESSON, {"share": Outcome(solved=True)})
@@ -340,3 +365,134 @@ def test_what_a_fork_may_have_is_found_by_trying():
         assert held["network"] == held["writing elsewhere"] == held["reading solutions"] == box.namespaces
         assert list((base / "outside").iterdir()) == [] or not box.namespaces
         assert (base / "hidden" / "secret").exists()
+
+
+def told_in(box, look) -> dict:
+    """What a function sees in a fork that is shut into a box."""
+    from medcourse.grading.sandbox import end, forked
+
+    read, write = os.pipe()
+    pid = forked(lambda _: os.write(write, json.dumps(look()).encode()), box, keep=[write])
+    os.close(write)
+    with os.fdopen(read) as stream:
+        told = stream.read()
+    end(pid, box)
+    return json.loads(told)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="what root's forks may not do")
+def test_roots_fork_has_no_rights_and_sees_of_closed_folders_only_what_is_needed(tmp_path):
+    from medcourse.grading.limits import strongest
+    from medcourse.grading.sandbox import Box
+
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        base.chmod(0o711)
+        for name in ("scratch", "outside", "closed/python/lib", "closed/keys"):
+            (base / name).mkdir(parents=True)
+        (base / "outside").chmod(0o777)
+        (base / "closed").chmod(0o700)
+        (base / "named").symlink_to(base / "closed" / "python")
+        needed = str(base / "closed" / "python")
+        box, _ = strongest(Box(str(base / "scratch"), memory_mb=200, needed=[needed]), base / "outside")
+        if not box.namespaces:
+            pytest.skip("no namespaces here")
+
+        def look() -> dict:
+            rights = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("CapEff")]
+            return {
+                "closed": os.listdir(base / "closed"),
+                "python": os.listdir(base / "named"),
+                "rights": rights[0][-16:],
+            }
+
+        assert told_in(box, look) == {"closed": ["python"], "python": ["lib"], "rights": "0" * 16}
+        shut = base / "shut"
+        shut.mkdir(mode=0o700)
+        with pytest.raises(LessonError, match="may others read Python's files"):
+            strongest(Box(str(base / "scratch"), memory_mb=200, needed=[str(shut)]), base / "outside")
+
+
+def burn_in_children() -> None:
+    """Compute in short-lived processes that nobody waits for, so that their seconds are added to nobody's."""
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+    while True:
+        if not os.fork():
+            until = time.monotonic() + 0.4
+            while time.monotonic() < until:
+                pass
+            os._exit(0)
+        time.sleep(0.4)
+
+
+def wait_in_the_kernel() -> None:
+    """Wait for a child that was started in one's own memory: such a process counts as busy with a disk."""
+    os.mkfifo("pipe")
+    os.posix_spawn("/bin/true", ["true"], {}, file_actions=[(os.POSIX_SPAWN_OPEN, 0, "pipe", os.O_RDONLY, 0)])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+@pytest.mark.parametrize("work", [burn_in_children, wait_in_the_kernel])
+def test_what_hides_its_seconds_is_seen(work, tmp_path, monkeypatch):
+    from medcourse.grading.watch import EVERY, Watch
+
+    monkeypatch.chdir(tmp_path)
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setsid()
+            work()
+        finally:
+            os._exit(0)
+    watch, until = Watch(pid, 0), time.monotonic() + 60
+    while max(watch.computed, watch.slept) < 1 and time.monotonic() < until:
+        time.sleep(EVERY)
+        watch.look()
+    os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    assert max(watch.computed, watch.slept) >= 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="namespaces are Linux's")
+@pytest.mark.parametrize("how", ["ended", "its parent is killed"])
+def test_nothing_outlives_the_end_of_a_fork(how, tmp_path):
+    """Not even what leaves its session, is nobody's child, and will not end with its parent."""
+    from medcourse.grading.limits import strongest
+    from medcourse.grading.sandbox import Box, end, forked
+
+    def hold(_) -> None:
+        ctypes.CDLL(None).prctl(1, 0, 0, 0, 0)
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with contextlib.suppress(PermissionError):
+            os.setsid()
+        os.write(write, b"x")
+        os.kill(0, signal.SIGHUP)
+        while True:
+            time.sleep(1)
+
+    with tempfile.TemporaryDirectory() as folder:
+        base = Path(folder)
+        base.chmod(0o711)
+        for name in ("scratch", "outside"):
+            (base / name).mkdir()
+        (base / "outside").chmod(0o777)
+        box, _ = strongest(Box(str(base / "scratch"), memory_mb=200), base / "outside")
+        if not box.namespaces:
+            pytest.skip("no namespaces here")
+        read, write = os.pipe()
+        parent = os.fork() if how != "ended" else 0
+        if not parent:
+            pid = forked(hold, box, keep=[write])
+            if how != "ended":
+                os.close(write)
+                time.sleep(60)
+        os.close(write)
+        with os.fdopen(read, "rb", buffering=0) as stream:
+            assert stream.read(1) == b"x"  # it is there
+            if parent:
+                os.kill(parent, signal.SIGKILL)
+                os.waitpid(parent, 0)
+            else:
+                end(pid, box)
+            assert select.select([stream], [], [], 20)[0]  # nobody holds the other end
+            assert stream.read(1) == b""

@@ -6,6 +6,7 @@ A batch holds everything as text and bytes, and so does what comes back: it may 
 import asyncio
 import json
 import os
+import site
 import sys
 import tempfile
 from collections.abc import Sequence
@@ -19,6 +20,7 @@ from nbconvert.filters import strip_ansi
 from nbformat import v4
 from traitlets.config import Config
 
+import medcourse
 from medcourse.data.cache import cache_folder
 from medcourse.data.fetch import MIRROR, mirror
 from medcourse.data.handed_out import RECORD
@@ -34,7 +36,8 @@ from medcourse.teaching.source import Cell, Lesson, read_lesson
 
 # of our own environment the kernel gets these: no tokens, no settings of the user's
 _KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "VIRTUAL_ENV", "LD_LIBRARY_PATH", "MEDCOURSE_TIMEOUT", "MEDCOURSE_PRECISION")
-_SOCKETS = ("/run", "/tmp/.X11-unix")  # services that listen here would do for a submission what it may not
+# services that listen here, and terminals, would do for a submission what it may not
+_SOCKETS = ("/run", "/tmp/.X11-unix", f"/tmp/tmux-{os.getuid()}" if sys.platform == "linux" else "", "/dev/pts")
 _THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")  # waiting threads do not survive a fork
 
 
@@ -156,11 +159,14 @@ class _Run:
             (self.folder / name).mkdir(mode=0o700)
         (self.folder / "outside").chmod(0o777)
         self.at_work = self.folder / "secret" / "at_work"
+        self.needed = _needed(self.folder)
+        self.left_open = any(Path(f) in Path(path).parents for f in batch.hidden for path in self.needed)
         self.box: dict[str, Any] = asdict(
             Box(
                 scratch=str(self.folder / "scratch"),
                 **{name: value for name, value in asdict(batch.limits).items() if name != "seconds"},
                 hidden=self._hidden(),
+                needed=self.needed,
             )
         )
         if batch.drawn:
@@ -180,10 +186,8 @@ class _Run:
 
     def _hidden(self) -> list[str]:
         """Folders that exist and hold nothing that Python or the lesson needs."""
-        python = [sys.prefix, sys.base_prefix, *filter(None, sys.path)]
-        needed = [Path(path).resolve() for path in [*python, str(cache_folder()), str(self.folder)]]
-        asked = [Path(folder).resolve() for folder in [*self.batch.hidden, *_SOCKETS]]
-        free = [f for f in asked if f.is_dir() and not any(path.is_relative_to(f) for path in needed)]
+        asked = [Path(folder).resolve() for folder in (*self.batch.hidden, *_SOCKETS) if os.path.isdir(folder)]
+        free = [f for f in asked if not any(Path(path).is_relative_to(f) for path in self.needed)]
         return [str(self.folder / name) for name in ("secret", "stage", "source")] + [str(f) for f in free]
 
     def _write_files(self, place: int) -> None:
@@ -200,6 +204,7 @@ class _Run:
             told = self.folder / "secret" / "box"
             await self._call("begin", self.box, str(self.folder / "outside"), str(told))
             self.box, self.held = (json.loads(told.read_text())[name] for name in ("box", "held"))
+            self.held["reading solutions"] &= not self.left_open
             for position, cell in enumerate(self.lesson.cells):
                 if cell.kind != "code" or cell.check:
                     continue
@@ -270,6 +275,15 @@ class _Run:
                 raise _KernelDiedError(self.at_work.read_text()) from None
             raise LessonError(f"{self.lesson.name}: its kernel died, perhaps for want of memory") from None
         return None
+
+
+def _needed(folder: Path) -> list[str]:
+    """Folders of Python, this package, the data and the batch, as they are named and as they lie."""
+    python = [sys.prefix, sys.base_prefix, *site.getsitepackages(), site.getusersitepackages()]
+    paths = [*python, *medcourse.__path__, str(cache_folder()), mirror() or "", str(folder)]
+    return sorted(
+        {found for path in paths if os.path.isdir(path) for found in (os.path.abspath(path), os.path.realpath(path))}
+    )
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -93,7 +93,7 @@ def grade(
             grades[one] = stored.put(one, key, begun)
         else:
             waiting.setdefault(one.lesson, []).append((one, key, begun, work))
-    hidden = [str(path.resolve()) for path in (folder, out, course, course.resolve().parent / ".git") if path.exists()]
+    hidden = [str(path.resolve()) for path in (folder, out, course, *_around(course.resolve())) if path.is_dir()]
     parts = [part for name, all_of in waiting.items() for part in _parts(name, all_of, jobs // len(waiting))]
     batches = [
         Batch(name, sources[name].path.read_text(encoding="utf-8"), [work for *_, work in part], limits, hidden, drawn)
@@ -130,6 +130,11 @@ def _asked(found: list[HandedIn], known: dict[str, Path], only: bool) -> list[Ha
     # a file that no lesson claims has its own row, so that nobody is left out in silence; an empty folder needs none
     kept = [one for one in found if one.lesson or (one.path and not only) or not wanted]
     return sorted([*kept, *missing], key=lambda one: (one.student, one.lesson))
+
+
+def _around(course: Path) -> Sequence[Path]:
+    """What else lies in the repository of a course: built pages and history hold the solutions, too."""
+    return list(course.parent.iterdir()) if (course.parent / ".git").exists() else ()
 
 
 def _matching(handed: list[HandedIn], again: Sequence[str]) -> Iterator[HandedIn]:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from medcourse.errors import LessonError
 from medcourse.grading.sandbox import Box, end, forked
 
 NAMES = ("memory", "processes", "file size", "network", "writing elsewhere", "reading solutions")
@@ -22,13 +23,23 @@ def strongest(box: Box, outside: Path) -> tuple[Box, dict[str, bool]]:
     Args:
         box: as it should be.
         outside: a folder that everybody may write into, outside the box.
+
+    Raises:
+        LessonError: nothing can start in any form of it.
     """
     for tried in (box, replace(box, namespaces=False), replace(box, namespaces=False, count_processes=False)):
         held = _held(tried, outside)
         if held is not None:
             break
     else:
-        return tried, dict.fromkeys(NAMES, False)
+        raise LessonError(
+            "no process for submissions can be started on this machine"
+            + (
+                "; as root: may others read Python's files and the data? Or grade as a user"
+                if os.geteuid() == 0
+                else ""
+            )
+        )
     return tried, held
 
 
@@ -46,7 +57,7 @@ def _held(box: Box, outside: Path) -> dict[str, bool] | None:
 
 
 def _try_all(write: int, box: Box, outside: Path, port: int) -> None:
-    if not _can_fork():
+    if not _can_fork() or any(not os.access(path, os.X_OK) for path in box.needed):
         return
     held = {
         "memory": _fails(lambda: bytearray((box.memory_mb + 256) << 20)),

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +24,10 @@ _NEWNS, _NEWIPC, _NEWUSER, _NEWPID, _NEWNET = (
     0x40000000,
 )  # linux/sched.h
 _NAMESPACES = _NEWNS | _NEWIPC | _NEWPID | _NEWNET
-_NOSUID, _NODEV, _PRIVATE = 2, 4, 0x40000 | 0x4000  # linux/mount.h: MS_PRIVATE with MS_REC
+_NOSUID, _NODEV, _BIND, _PRIVATE = 2, 4, 0x1000 | 0x4000, 0x40000 | 0x4000  # linux/mount.h: the last two with MS_REC
 _MOUNT_SETATTR, _READ_ONLY, _WHOLE_TREE, _HERE = 442, 1, 0x8000, -100  # the same number on every architecture
-_DEATHSIG, _DUMPABLE, _KEEPCAPS, _NO_NEW_PRIVS = 1, 4, 8, 38  # linux/prctl.h
-_READ_ANY = 1 << 2  # CAP_DAC_READ_SEARCH: Python's own files may lie where only root reads
+_DEATHSIG, _DUMPABLE, _NO_NEW_PRIVS = 1, 4, 38  # linux/prctl.h
+_OTHERS_ENTER = 1  # of a folder's mode
 _NOBODY = 1_500_000_000  # root's forks become users from this number on, so that each has a count of its own
 
 FAILED = 71  # exit status of a fork that could not shut itself in
@@ -43,6 +44,7 @@ class Box:
         file_mb: MiB of one file.
         folder_mb: MiB of all its files.
         hidden: folders that are empty to it.
+        needed: folders that stay to be seen where they lie in one that only root may enter.
         namespaces: shut it in.
         count_processes: limit their number.
     """
@@ -53,6 +55,7 @@ class Box:
     file_mb: int = 100
     folder_mb: int = 500
     hidden: Sequence[str] = ()
+    needed: Sequence[str] = ()
     namespaces: bool = True
     count_processes: bool = True
 
@@ -74,6 +77,8 @@ def forked(
         return pid
     status = FAILED
     try:
+        for number in (signal.SIGTERM, signal.SIGCHLD):
+            signal.signal(number, signal.SIG_DFL)
         _prctl(libc, _DEATHSIG, signal.SIGKILL)
         os.setsid()
         made = first()
@@ -89,10 +94,13 @@ def forked(
 
 def end(pid: int, box: Box) -> None:
     """Kill a fork with all that it started; its process group is what can be found without namespaces, as root all of it."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(pid, signal.SIGKILL)
-    with suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+    if box.namespaces:
+        os.kill(pid, signal.SIGTERM)  # see `_enter`
+    else:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
     if os.geteuid() == 0 and not box.namespaces:
         _end_all_of(_NOBODY + pid)
@@ -170,23 +178,26 @@ def _shut_in(libc: ctypes.CDLL, box: Box) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")  # the first to go when the machine's memory ends
     if box.namespaces:
         _enter(libc, root)
-        _mount(libc, box, owner)
+        _furnish(libc, box, owner)
     elif root:
         os.chown(box.scratch, owner, owner)
     _limit(box)
     if root:
-        _prctl(libc, _KEEPCAPS, 1)
         os.setgroups([])
         os.setresgid(owner, owner, owner)
         os.setresuid(owner, owner, owner)
         _prctl(libc, _DUMPABLE, 1)
-    _keep_capabilities(libc, _READ_ANY if root and box.namespaces else 0)
+    _give_up_capabilities(libc)
     _prctl(libc, _NO_NEW_PRIVS, 1)
     os.chdir(box.scratch)
 
 
 def _enter(libc: ctypes.CDLL, root: bool) -> None:
-    """Go into new namespaces. Returns in a grandchild, which is process 1 there; the child waits, and ends as it does."""
+    """Go into new namespaces. Returns in a grandchild, which is process 1 there; the child waits, and ends as it does.
+
+    At SIGTERM, or when its parent ends, the child kills process 1, and the system kills with that all others in there. Process 1
+    cannot be trusted to end with its parent: what asks for that can be taken back, and is lost when a process becomes another user.
+    """
     user, group = os.geteuid(), os.getegid()
     _prctl(libc, _DUMPABLE, 1)  # else /proc/self is root's
     if libc.unshare(_NAMESPACES if root else _NAMESPACES | _NEWUSER):
@@ -195,34 +206,63 @@ def _enter(libc: ctypes.CDLL, root: bool) -> None:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"{user} {user} 1")
         Path("/proc/self/gid_map").write_text(f"{group} {group} 1")
+    awaited = {signal.SIGTERM, signal.SIGCHLD}
+    signal.pthread_sigmask(signal.SIG_BLOCK, awaited)
+    _prctl(libc, _DEATHSIG, signal.SIGTERM)
     pid = os.fork()
     if pid:
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        while not (found := os.waitpid(pid, os.WNOHANG))[0]:
+            if signal.sigwait(awaited) == signal.SIGTERM:
+                os.kill(pid, signal.SIGKILL)
+        code = os.waitstatus_to_exitcode(found[1])
         os._exit(code if code >= 0 else 128 - code)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, awaited)
     _prctl(libc, _DEATHSIG, signal.SIGKILL)
+    os.setpgid(0, 0)  # a signal to its own group must not reach the child
 
 
-def _mount(libc: ctypes.CDLL, box: Box, owner: int) -> None:
+def _furnish(libc: ctypes.CDLL, box: Box, owner: int) -> None:
     """Everything read-only but the scratch folder; own processes in /proc; hidden folders empty."""
-
-    def mount(kind: str, place: str, flags: int, options: str = "") -> None:
-        if libc.mount(kind.encode(), place.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()):
-            raise OSError(ctypes.get_errno(), "mount", place)
-
+    tmpfs = partial(_mount, libc, "tmpfs", "tmpfs")
     if libc.mount(None, b"/", None, ctypes.c_ulong(_PRIVATE), None):
         raise OSError(ctypes.get_errno(), "mount", "/")
-    mount("proc", "/proc", _NOSUID | _NODEV)
+    _mount(libc, "proc", "proc", "/proc", _NOSUID | _NODEV)
+    if os.geteuid() == 0:
+        _open_ways(libc, box.needed)
     attributes = (ctypes.c_uint64 * 4)(_READ_ONLY, 0, 0, 0)  # set, clear, propagation, namespace
     size = ctypes.c_size_t(ctypes.sizeof(attributes))
     if libc.syscall(_MOUNT_SETATTR, _HERE, b"/", _WHOLE_TREE, ctypes.byref(attributes), size):
         raise OSError(ctypes.get_errno(), "mount_setattr", "/")
-    for folder in box.hidden:
-        mount("tmpfs", folder, _READ_ONLY | _NOSUID | _NODEV, "size=4k,mode=755")
+    for folder in filter(os.path.isdir, box.hidden):
+        tmpfs(folder, _READ_ONLY | _NOSUID | _NODEV, "size=4k,mode=755")
     own = f"mode=700,uid={owner},gid={owner if os.geteuid() == 0 else os.getegid()}"
-    mount("tmpfs", box.scratch, _NOSUID | _NODEV, f"size={box.folder_mb}m,{own}")
+    tmpfs(box.scratch, _NOSUID | _NODEV, f"size={box.folder_mb}m,{own}")
     if os.path.isdir("/dev/shm"):
-        mount("tmpfs", "/dev/shm", _NOSUID | _NODEV, f"size=64m,{own}")
+        tmpfs("/dev/shm", _NOSUID | _NODEV, f"size=64m,{own}")
+
+
+def _mount(libc: ctypes.CDLL, what: str, kind: str, place: str, flags: int, options: str = "") -> None:
+    words = what.encode(), os.fsencode(place), kind.encode()
+    if libc.mount(*words, ctypes.c_ulong(flags), options.encode()):
+        raise OSError(ctypes.get_errno(), "mount", place)
+
+
+def _open_ways(libc: ctypes.CDLL, needed: Sequence[str]) -> None:
+    """Leave of a folder that only root may enter nothing but what is needed: root's fork will be a user without rights."""
+    closed = {place: folder for place in needed if (folder := _closed_above(Path(place)))}
+    shown = {place: os.open(place, os.O_PATH) for place in sorted(closed)}
+    for folder in sorted(set(closed.values())):
+        _mount(libc, "tmpfs", "tmpfs", folder, _NOSUID | _NODEV, "mode=755")
+    for place, descriptor in shown.items():
+        os.makedirs(place, exist_ok=True)
+        _mount(libc, f"/proc/self/fd/{descriptor}", "", place, _BIND)
+        os.close(descriptor)
+
+
+def _closed_above(path: Path) -> str:
+    """The outermost folder around a path that only its owner may enter; "" when there is none."""
+    return next((str(p) for p in [*path.parents][::-1] if not p.stat().st_mode & _OTHERS_ENTER), "")
 
 
 def _limit(box: Box) -> None:
@@ -240,11 +280,8 @@ def _set_limit(kind: int, value: int) -> None:
     resource.setrlimit(kind, (value, value))
 
 
-def _keep_capabilities(libc: ctypes.CDLL, kept: int) -> None:
-    """Give up every right of a superuser but those kept (if it has them): with them, folders could be uncovered."""
+def _give_up_capabilities(libc: ctypes.CDLL) -> None:
+    """Give up every right of a superuser: with them folders could be uncovered, files opened by number, and disks read."""
     header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # version 3, this process
-    data = (ctypes.c_uint32 * 6)()  # effective, permitted, inheritable; twice, for the lower and the upper 32
-    libc.capget(ctypes.byref(header), ctypes.byref(data))
-    kept &= data[1]
-    if libc.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)(kept, kept))):
+    if libc.capset(ctypes.byref(header), ctypes.byref((ctypes.c_uint32 * 6)())):
         raise OSError(ctypes.get_errno(), "capset")

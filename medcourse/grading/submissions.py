@@ -112,7 +112,8 @@ def read_answers(path: Path, lesson: Lesson) -> Answers:
     for cell in notebook["cells"]:
         if cell.get("cell_type") != "code":
             continue
-        key, code = _identity(cell, ours.keys), _source(cell)
+        code = _source(cell)
+        key = _identity(cell, ours.keys) or ours.keys.get(code.strip(), "")
         if key in ours.exercises:
             name = ours.exercises[key]
             found.cells[name] += [*pending, code]
@@ -207,7 +208,7 @@ def _load(path: Path) -> dict[str, Any]:
     if (size := path.stat().st_size) > LARGEST_NOTEBOOK:
         raise LessonError(f"{size >> 20} MB; a notebook may have {LARGEST_NOTEBOOK >> 20}: clear its outputs")
     try:
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = json.loads(path.read_text(encoding="utf-8-sig"))  # some editors begin a file with a mark
     except (ValueError, RecursionError, OSError) as error:
         raise LessonError(f"not a notebook: {error}"[:300]) from None
     cells = told.get("cells") if isinstance(told, Mapping) else None
@@ -225,7 +226,7 @@ class _HandedOut:
         checks: key -> exercise that the cell checks.
         exercises: key -> exercise.
         stubs: exercise -> code of its cell.
-        keys: id of a cell -> its key.
+        keys: id of a cell, or the code of a given one -> its key.
     """
 
     given: dict[str, str] = field(default_factory=dict)
@@ -245,13 +246,14 @@ def _handed_out(lesson: Lesson) -> _HandedOut:
             ours.exercises[key], ours.stubs[cell.exercise] = cell.exercise, node.source
             continue
         ours.given[key] = node.source
+        ours.keys[node.source.strip()] = key
         if cell.check:
             ours.checks[key] = cell.check
     return ours
 
 
 def _identity(cell: Mapping[str, Any], keys: Mapping[str, str]) -> str:
-    """nbgrader's id, which copies keep, else what the cell's own id stands for."""
+    """nbgrader's id, which copies keep, else what the cell's own id stands for (Colab, for one, writes no ids)."""
     metadata = cell.get("metadata")
     told = metadata.get("nbgrader") if isinstance(metadata, Mapping) else None
     name = told.get("grade_id") if isinstance(told, Mapping) else None

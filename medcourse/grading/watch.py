@@ -14,8 +14,10 @@ class Watch:
     def __init__(self, session: int, judge: int):
         self.computed = 0.0
         self.slept = 0.0
+        self.passed = 0.0
         self._session, self._judge = session, judge
         self._looked = time.monotonic()
+        self._alive = 0.0  # seconds of those that are there
 
     def look(self) -> None:
         """Look once; between two looks a process counts as what it is now."""
@@ -25,9 +27,11 @@ class Watch:
                 state, session, seconds = _read(int(entry.name))
                 if session == self._session or int(entry.name) == self._judge:
                     computed += seconds
-                    runs = runs or state in "RD"
-        self.computed = max(self.computed, computed)  # a process that has gone takes its seconds with it
+                    runs = runs or state == "R"
+        self.computed += max(0.0, computed - self._alive)  # a process that has gone takes its seconds with it
+        self._alive = computed
         self.slept += 0.0 if runs else now - self._looked
+        self.passed += now - self._looked
         self._looked = now
 
 
