@@ -14,12 +14,11 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
-from scipy import stats
 
 from medcourse.data.manifest import find_dataset
 from medcourse.studies import STUDIES, find_study
 from medcourse.studies.chest_report import borders
-from medcourse.studies.comparison import markdown
+from medcourse.studies.comparison import markdown, over_seeds
 from medcourse.studies.results import Results, Runs
 from medcourse.teaching.source import LEVELS
 
@@ -95,10 +94,9 @@ def flips(path: Path) -> str:
 
 
 def in_words(values: pd.Series, sign: str) -> str:
-    """Mean and its 95 % interval over seeds."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / len(values) ** 0.5
-    mean, low, high = (f"{number:{sign}.2f}" for number in (values.mean(), values.mean() - half, values.mean() + half))
-    return f"{mean} [{low}, {high}]"
+    """Mean and its 95 % interval over seeds; the mean alone where all are equal."""
+    mean, low, high = over_seeds(values)
+    return f"{mean:{sign}.2f}" if pd.isna(low) else f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
 def runs_of(results: Path, study: str, size: int, epochs: int, device: str) -> Runs:
