@@ -117,7 +117,8 @@ def draw(rows: pd.DataFrame, maps: NDArray[np.float32], test: mc.Cohort) -> None
 
 
 def report(stored: pd.DataFrame) -> pd.DataFrame:
-    """AUROC before and after each change, and how often maps of melanomas point at the lesion: mean (lowest to highest seed)."""
+    """AUROC before and after each change, how often maps of melanomas point at the lesion, and how far a map changes with
+    the colours: mean (lowest to highest seed)."""
     ill, columns = stored["melanoma"] == 1, ["score", "seven numbers", *WAYS]
     table = {}
     for arm, road in (("both roads", "follow_up"), ("both roads", "histo"), ("excised", "histo")):
@@ -126,6 +127,7 @@ def report(stored: pd.DataFrame) -> pd.DataFrame:
         for name in ("map", "uniform", "mean mask"):
             column = f"{name}: pointing_hit"
             values[f"{name}, pointing hit"] = stored[ill & (stored["arm"] == arm)].groupby("seed")[column].mean()
+        values["map before and after colour everywhere, correlation"] = seeds["likeness"].mean()
         against = "excised" if road == "histo" else "followed-up"
         table[f"{arm}, against {against} nevi"] = {
             name: f"{one.mean():.2f} ({one.min():.2f} to {one.max():.2f})" for name, one in values.items()

@@ -15,12 +15,11 @@ from pathlib import Path
 
 import nbformat
 import pandas as pd
-from scipy import stats
 
 from medcourse.data.manifest import find_dataset
 from medcourse.studies import STUDIES, find_study
 from medcourse.studies.chest_report import borders
-from medcourse.studies.comparison import markdown
+from medcourse.studies.comparison import markdown, over_seeds
 from medcourse.studies.results import Results, Runs
 from medcourse.teaching.guide import instructor_guide
 from medcourse.teaching.launch import address_of, badges
@@ -99,10 +98,9 @@ def flips(path: Path) -> str:
 
 
 def in_words(values: pd.Series, sign: str) -> str:
-    """Mean and its 95 % interval over seeds."""
-    half = stats.t.ppf(0.975, len(values) - 1) * values.std() / len(values) ** 0.5
-    mean, low, high = (f"{number:{sign}.2f}" for number in (values.mean(), values.mean() - half, values.mean() + half))
-    return f"{mean} [{low}, {high}]"
+    """Mean and its 95 % interval over seeds; the mean alone where all are equal."""
+    mean, low, high = over_seeds(values)
+    return f"{mean:{sign}.2f}" if pd.isna(low) else f"{mean:{sign}.2f} [{low:{sign}.2f}, {high:{sign}.2f}]"
 
 
 def runs_of(results: Path, study: str, size: int, epochs: int, device: str) -> Runs:
@@ -161,10 +159,10 @@ def main(root: Path) -> None:
         report = find_study(study).report(runs_of(results, study, size, epochs, device))
         return f"{match[1]}\n{report}\n\n{match[6]}"
 
-    text, n = REPORT.subn(said, page.read_text(encoding="utf-8"))
-    if n != len(STUDIES):
-        raise SystemExit(f"{page}: found {n} places for reports, expected {len(STUDIES)}, one for each study")
-    page.write_text(text, encoding="utf-8")
+    old = page.read_text(encoding="utf-8")
+    if missing := set(STUDIES) - {match[2] for match in REPORT.finditer(old)}:
+        raise SystemExit(f"{page}: found no place for the report of {', '.join(sorted(missing))}")
+    page.write_text(REPORT.sub(said, old), encoding="utf-8")
     maps = markdown(borders(runs_of(results, "chest-resampling", 160, 1, "cpu")))
     put(page, "<!-- borders, 160 px -->", "<!-- end of borders -->", f"\n{maps}\n")
 

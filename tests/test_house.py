@@ -92,7 +92,12 @@ def test_the_wheel_holds_the_types_the_manifest_stored_results_and_every_module(
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     [wheel] = tmp_path.glob("*.whl")
     held = set(zipfile.ZipFile(wheel).namelist())
-    assert {"medcourse/py.typed", "medcourse/data_manifest.yaml", "medcourse/results/chest-resampling.csv"} <= held
+    assert {"medcourse/py.typed", "medcourse/data_manifest.yaml"} <= held
+    sources = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "course" / "source").glob("*.py"))
+    read = set(re.findall(r'mc\.stored_results\("([^"]+)"\)', sources))
+    assert len(read) >= 3
+    for name in read:  # a lesson runs with an installed package, too
+        assert {f"medcourse/results/{name}.csv", f"medcourse/results/{name}.csv.gz"} & held, name
     assert {str(path.relative_to(ROOT)) for path in MODULES} <= held
 
 

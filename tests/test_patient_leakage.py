@@ -9,8 +9,9 @@ import medcourse as mc
 from medcourse import cli
 from medcourse.errors import SplitError
 from medcourse.studies import patient_leakage
-from medcourse.studies.leakage_report import PAIRS
+from medcourse.studies.leakage_report import PAIRS, report
 from medcourse.studies.patient_leakage import ARMS, draw_sets, nearest, swapped, thumbnails, tossed
+from medcourse.studies.results import Outcome, Results
 from tests.conftest import make_cohort
 
 
@@ -65,6 +66,13 @@ def test_the_nearest_image(few):
 
 def test_every_arm_and_what_is_told(few, tmp_path, monkeypatch):
     monkeypatch.setattr(patient_leakage, "images_of", lambda data, *_, **__: tossed(few, 0) if data == "coin" else few)
+    built, build = [], mc.build_model
+
+    def small(name, train, seed):  # a ResNet18 is slow
+        built.append(name)
+        return build("simple-cnn", train, seed=seed)
+
+    monkeypatch.setattr(mc, "build_model", small)
     given = {"size": 16, "seeds": 2, "epochs": 5, "device": "cpu", "jobs": 1, "out": tmp_path}
     command = [text for name, value in given.items() for text in (f"--{name}", str(value))]
     done = CliRunner().invoke(cli.app, ["reproduce", "patient-leakage", *command], catch_exceptions=False)
@@ -80,6 +88,25 @@ def test_every_arm_and_what_is_told(few, tmp_path, monkeypatch):
     values = table[table["seed"] == 0].pivot_table("value", "metric", "arm")
     assert values.loc["auroc", "coin, by image"] == values.loc["auroc, epoch 05", "coin, by image"]
     assert values.loc["auroc", "skin, by image, cnn"] == values.loc["auroc, epoch 01", "skin, by image, cnn"]
+    assert values.loc["auroc", "skin, by image, long cnn"] == values.loc["auroc, epoch 05", "skin, by image, long cnn"]
+    assert built.count("resnet18") == 2 * sum("resnet18" in arm for arm in ARMS)
+
+
+def test_a_report_of_some_arms_says_nothing_about_the_others(tmp_path):
+    arms = PAIRS["skin, resnet18"]
+    values = {f"{name}, epoch {epoch}": 0.6 for name in ("auroc", "loss in training") for epoch in ("01", "02")}
+    values |= {"auroc": 0.6, "nearest auroc": 0.5, "score of the truth, 0 siblings": 0.5, "found by chance": 0.1}
+    results = Results(tmp_path, "patient-leakage")
+    settings = {"size": 32, "epochs": 2, "device": "cuda"}
+    for seed in range(2):
+        outcomes = {arm: Outcome({"test": {name: value + seed / 10 for name, value in values.items()}}) for arm in arms}
+        results.add(settings, outcomes, {"seed": seed, "torch": "2", "seconds": 1.0}, list(ARMS))
+    told = report(results.matching(settings))
+    assert "0.65 to 0.65" in told
+    assert "'resnet18': from random weights" in told
+    assert "cnn" not in told
+    assert "coin" not in told
+    assert "| measure         | skin, resnet18 " in told
 
 
 @pytest.mark.realdata

@@ -12,6 +12,7 @@ from torch import nn
 from medcourse.data.cohort import Cohort
 from medcourse.errors import ArgumentError, Interrupted, LateralityError, TrainingError
 from medcourse.networks.models import Classifier, pixel_statistics
+from medcourse.networks.seeds import seeded
 from medcourse.training import device, report
 from medcourse.training.augmentation import Augmentation, restain
 from medcourse.training.batches import Batches, cut
@@ -34,6 +35,13 @@ def fit(train: Cohort, val: Cohort | None = None, seed: int = 0, **more):
     arguments = {"epochs": 3, "lr": 0.01, "progress": False, "device": "cpu"} | more
     trainer = Trainer(tiny(train), seed=seed, **arguments)
     return trainer, trainer.fit(train, val)
+
+
+def test_training_makes_cudnn_deterministic_and_leaves_it_on():
+    cudnn = torch.backends.cudnn
+    for enabled in (True, False):
+        with cudnn.flags(enabled), seeded(0, torch.device("cpu")):
+            assert (cudnn.enabled, cudnn.deterministic, cudnn.benchmark) == (enabled, True, False)
 
 
 # ---------------------------------------------------------------------- augmentation

@@ -420,19 +420,15 @@ by_count.iloc[:, [0, 2, 3]].round(3)
 # films we found no optimism: they are easy, with and without the leak.
 
 # %%
-from pathlib import Path
-
 from medcourse.studies.leakage_report import PAIRS
 
-results = Path(mc.__file__).parents[1] / "benchmarks" / "results" / "patient-leakage.csv"
+study = mc.stored_results("patient-leakage")
+study = study.query("size == 32 and epochs == 40 and metric == 'auroc'")
+values = study.pivot_table("value", "seed", "arm")
 table = {"skin, this lesson": [len(repeats), mean, low, high]}
-if results.exists():  # in the repository
-    study = pd.read_csv(results).query("size == 32 and epochs == 40 and metric == 'auroc'")
-    values = study.pivot_table("value", "seed", "arm")
-    for name, (leak, no_leak) in PAIRS.items():
-        if {leak, no_leak} <= set(values):
-            apart = (values[leak] - values[no_leak]).dropna()
-            table[name] = [len(apart), *mc.corrected_interval(apart, n_train=4, n_test=1)]
+for name, (leak, no_leak) in PAIRS.items():
+    apart = (values[leak] - values[no_leak]).dropna()
+    table[name] = [len(apart), *mc.corrected_interval(apart, n_train=4, n_test=1)]
 pd.DataFrame(table, index=["repeats", "optimism", "low", "high"]).T.round(3)
 
 # %% [markdown] minutes=4

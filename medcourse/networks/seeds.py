@@ -41,6 +41,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[torch.Generator]:
         A generator of its own on the CPU, with the same seed.
     """
     devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices), torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+    cudnn = torch.backends.cudnn  # flags() without enabled= would turn it off
+    with torch.random.fork_rng(devices=devices), cudnn.flags(cudnn.enabled, benchmark=False, deterministic=True):
         torch.manual_seed(seed)
         yield torch.Generator().manual_seed(seed)

@@ -13,6 +13,17 @@ PAIRS = {  # what is compared -> with leak, without
     "coin": ("coin, by image", "coin, by lesion"),
     "skin, cnn": ("skin, by image, cnn", "skin, by lesion, cnn"),
     "films, cnn": ("films, by film, cnn", "films, by child, cnn"),
+    "skin, long cnn": ("skin, by image, long cnn", "skin, by lesion, long cnn"),
+    "skin, resnet18": ("skin, by image, resnet18", "skin, by lesion, resnet18"),
+    "films, resnet18": ("films, by film, resnet18", "films, by child, resnet18"),
+    "coin, resnet18": ("coin, by image, resnet18", "coin, by lesion, resnet18"),
+}
+WORDS = {  # what stands in a pair's name -> what it means
+    "other test images": "against a split by lesion with a test set of its own, as people compare",
+    "coin": "labels tossed for each lesion",
+    "cnn": "the small convolutional network, a fifth of the epochs",
+    "long cnn": "it with all epochs",
+    "resnet18": "from random weights, all epochs",
 }
 SIZES = (4, 1)  # of training and test set, in proportion
 
@@ -36,14 +47,19 @@ def report(runs: Runs) -> str:
     }
     return (
         f"{runs.header()}\n\n{markdown(_pairs_table(runs, pairs))}\n\n"
-        "Mean AUROC over seeds, and the difference with its 95 % interval (Nadeau and Bengio), lowest and highest seed. 'other test "
-        "images': against a split by lesion with a test set of its own, as people compare. 'coin': labels tossed for each lesion. "
-        "'cnn': a convolutional network, a fifth of the epochs.\n\n"
+        "Mean AUROC over seeds, and the difference with its 95 % interval (Nadeau and Bengio), lowest and highest seed. 'loss': that "
+        f"of the training with the leak, in its first and in its last epoch. {_words(pairs)}\n\n"
         f"The difference in AUROC while the networks learn:\n\n{tables['auroc, epoch']}\n\n"
         "The difference in the mean score of the true class, by the number of images of the same group in the leaky training set "
         f"(0: nothing leaked):\n\n{tables['score of the truth']}\n\n"
-        f"Without a comparison of networks (mean, lowest and highest seed):\n\n{markdown(_probes(runs))}"
+        f"Without a comparison of networks (mean, lowest and highest seed):\n\n{markdown(_probes(runs, paired))}"
     )
+
+
+def _words(pairs: list[str]) -> str:
+    """What the parts of these names mean."""
+    parts = {part for pair in pairs for part in pair.split(", ")}
+    return " ".join(f"'{word}': {meaning}." for word, meaning in WORDS.items() if word in parts)
 
 
 def _interval(differences: pd.Series) -> str:
@@ -59,6 +75,9 @@ def _pairs_table(runs: Runs, pairs: list[str]) -> pd.DataFrame:
             change = optimism(runs, pair, metric)
             row |= {f"{name} with leak": with_leak, "without" if name == "network" else "nearest without": without}
             row[f"{name}: difference"] = f"{_interval(change)} ({change.min():+.2f} to {change.max():+.2f})"
+        of_arm = values[values.index.get_level_values("arm") == PAIRS[pair][0]]
+        losses = of_arm.filter(like="loss in training").mean().dropna()
+        row["loss"] = f"{losses.iloc[0]:.2f} to {losses.iloc[-1]:.2f}"
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("data")
 
 
@@ -71,13 +90,14 @@ def _rows(runs: Runs, pairs: list[str], metrics: list[str]) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index").fillna("").rename_axis("after")
 
 
-def _probes(runs: Runs) -> pd.DataFrame:
-    """What the split itself says, and how well images of a group are found: a column for each data set."""
+def _probes(runs: Runs, pairs: list[str]) -> pd.DataFrame:
+    """What the split itself says, and how well images of a group are found: a column for each pair that has such numbers."""
     values = runs.values()
     names = [name for name in values.columns if name.startswith(("seen", "auroc of 'was", "near dup", "found by"))]
     columns: dict[str, dict[str, str]] = {}
-    for pair in ("skin", "films", "skin, cnn", "films, cnn"):
+    for pair in pairs:
         of_pair = values.loc[values.index.get_level_values("arm").isin(PAIRS[pair]), names]
         told = {name: column.dropna() for name, column in of_pair.items() if column.notna().any()}
-        columns[pair] = {str(n): f"{one.mean():.3f} ({one.min():.3f} to {one.max():.3f})" for n, one in told.items()}
+        shown = {str(n): f"{one.mean():.3f} ({one.min():.3f} to {one.max():.3f})" for n, one in told.items()}
+        columns |= {pair: shown} if shown else {}
     return pd.DataFrame(columns).reindex(names).fillna("").rename_axis("measure")
