@@ -21,8 +21,8 @@ PAIRS = {  # what is compared -> with leak, without
 WORDS = {  # what stands in a pair's name -> what it means
     "other test images": "against a split by lesion with a test set of its own, as people compare",
     "coin": "labels tossed for each lesion",
-    "cnn": "the small convolutional network, a fifth of the epochs",
-    "long cnn": "it with all epochs",
+    "cnn": "the small convolutional network of lessons 02 to 04, a fifth of the epochs",
+    "long cnn": "the small convolutional network of lessons 02 to 04, all epochs",
     "resnet18": "from random weights, all epochs",
 }
 SIZES = (4, 1)  # of training and test set, in proportion
