@@ -417,7 +417,7 @@ by_count.iloc[:, [0, 2, 3]].round(3)
 #
 # The study `medcourse reproduce patient-leakage --size 32` repeats all this with other seeds, with labels tossed by a coin
 # (*coin*), with chest films split by child (*films*), and with larger networks. *cnn* is the network of lessons 02 to 04, trained for
-# 8 epochs; *long cnn* trains for 40, like *resnet18*. **Guess:** which of the three gains most from the leak?
+# 8 epochs; *long cnn* trains for 40, like *resnet18*. **Guess:** which of the three gain from the leak?
 
 # %%
 from medcourse.studies.leakage_report import PAIRS
